@@ -1,0 +1,35 @@
+"""Callback: looks on while a model is trained, and may stop it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lepton_ai.training.trainer import Trainer
+
+
+class Callback:
+    """Override any of the ``on_...`` methods; none is required.
+
+    ``trainer`` offers ``trainer.model``, ``trainer.run`` (config and history so far) and
+    ``trainer.stop(reason)``. ``logs`` holds the figures by name, as in the history.
+    """
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Before the first step."""
+
+    def on_epoch_begin(self, trainer: Trainer, epoch: int) -> None:
+        """Before the first step of an epoch, counted from 0."""
+
+    def on_batch_end(self, trainer: Trainer, step: int) -> None:
+        """After each step, counted from 0 over the whole run."""
+
+    def on_epoch_end(self, trainer: Trainer, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """After the last step."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must hold for the callback to go on as if nothing had happened."""
+        return {}

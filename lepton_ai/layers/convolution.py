@@ -1,0 +1,209 @@
+"""Convolutions over sequences, images and volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from lepton_ai.errors import ConfigError, ShapeError
+from lepton_ai.layers.initializers import as_initializer
+from lepton_ai.layers.layer import Activated, Layer
+from lepton_ai.layers.layout import Shape, channels_last, choice, sizes
+from lepton_ai.layers.lengths import within
+from lepton_ai.layers.nonlinearity import activated, as_activation
+from lepton_ai.layers.regularizers import as_penalty
+from lepton_ai.layers.weight import Weight
+from lepton_ai.layers.window import (
+    as_data_format,
+    as_image_row,
+    check_places,
+    from_image_row,
+    pad_same,
+    window_shape,
+    windows_within,
+)
+
+variants = ("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
+
+_CONVOLVE = {2: F.conv2d, 3: F.conv3d}
+
+
+def kernel_inward(kernel: Tensor) -> Tensor:
+    """From Keras's [places..., inputs, outputs] to torch's [outputs, inputs, places...]."""
+    places = range(kernel.ndim - 2)
+    return channels_last(kernel.permute(-1, -2, *places).contiguous())
+
+
+def kernel_outward(kernel: Tensor) -> Tensor:
+    """The way back from :func:`kernel_inward`."""
+    return kernel.permute(*range(2, kernel.ndim), 1, 0).contiguous()
+
+
+class Convolution(Activated):
+    """What all convolutions share: arguments, padding, shapes and weights."""
+
+    rank = 2
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | tuple[int, ...],
+        strides: int | tuple[int, ...] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | dict = "glorot_uniform",
+        bias_initializer: str | dict = "zeros",
+        kernel_regularizer: str | dict | None = None,
+        bias_regularizer: str | dict | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.filters = sizes(filters, 1, "filters")[0]
+        self.kernel_size = sizes(kernel_size, self.rank, "kernel_size")
+        self.strides = sizes(strides, self.rank, "strides")
+        paddings = ("valid", "same", "causal") if self.rank == 1 else ("valid", "same")
+        self.padding = choice(padding, paddings, "padding")
+        self.data_format = as_data_format(data_format)
+        self.dilation_rate = sizes(dilation_rate, self.rank, "dilation_rate")
+        self.groups = sizes(groups, 1, "groups")[0]
+        self.activation = as_activation(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = as_initializer(kernel_initializer, "kernel_initializer")
+        self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
+        self.kernel_regularizer = as_penalty(kernel_regularizer, "kernel_regularizer")
+        self.bias_regularizer = as_penalty(bias_regularizer, "bias_regularizer")
+        if self.filters % self.groups:
+            raise ConfigError(
+                f"{type(self).__name__} expected filters to be a multiple of groups; received "
+                f"filters={filters} and groups={groups}."
+            )
+
+    def infer(self, shape: Shape) -> Shape:
+        """The places of the window, and ``filters`` channels."""
+        check_places(self, shape, self.rank)
+        if shape[-1] % self.groups:  # type: ignore[operator]
+            raise ShapeError(
+                f"{self.title} expected channels that groups={self.groups} divides, received "
+                f"{shape}."
+            )
+        return (*window_shape(self, shape, self.kernel_size, self.dilation_rate), self.filters)
+
+    def declare(self, shape: Shape) -> list[Weight]:
+        """The kernel [places..., inputs, outputs] and the bias."""
+        inputs = (shape[-1] or 0) // self.groups
+        found = [
+            Weight(
+                "kernel", (*self.kernel_size, inputs, self.filters), self.kernel_initializer,
+                kernel_inward, kernel_outward, self.kernel_regularizer,
+            )
+        ]  # fmt: skip
+        if self.use_bias:
+            found.append(
+                Weight(
+                    "bias", (self.filters,), self.bias_initializer, penalty=self.bias_regularizer
+                )
+            )
+        return found
+
+    def padded(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """The input and the padding that the convolution adds itself, equal on both sides."""
+        if self.padding == "valid":
+            return x, (0,) * self.rank
+        return pad_same(x, self.kernel_size, self.strides, self.dilation_rate)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """The weighted sums before the activation."""
+        x, padding = self.padded(self.ready(x))
+        return _CONVOLVE[self.rank](
+            x, self.kernel, self.bias if self.use_bias else None, self.strides, padding,
+            self.dilation_rate, self.groups,
+        )  # fmt: skip
+
+
+class Conv1D(Convolution):
+    """A convolution over sequences ``[batch, length, features]``.
+
+    ``padding="causal"`` looks only backwards. With ``lengths``, what lies beyond a sequence counts
+    as zero, so that a sequence gives the same values whatever it is batched with.
+
+    Example:
+        >>> import torch
+        >>> Conv1D(8, 3, padding="causal")(torch.zeros(2, 50, 4)).shape
+        torch.Size([2, 50, 8])
+    """
+
+    rank = 1
+    takes_lengths = True
+
+    def padded(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
+        """The row of an image with zeros before and after it."""
+        if self.padding == "valid":
+            return x, (0, 0)
+        size, dilation = self.kernel_size[0], self.dilation_rate[0]
+        if self.padding == "causal":
+            return F.pad(x, [(size - 1) * dilation, 0]), (0, 0)
+        return pad_same(x, (1, size), (1, *self.strides), (1, dilation))
+
+    def linear(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The weighted sums before the activation."""
+        x = self.ready(x)
+        if lengths is not None and self.padding != "valid":
+            x = x * within(lengths, x.shape[1]).unsqueeze(-1)
+        row, padding = self.padded(as_image_row(x))
+        y = F.conv2d(
+            row, self.kernel.unsqueeze(2), self.bias if self.use_bias else None,
+            (1, *self.strides), padding, (1, *self.dilation_rate), self.groups,
+        )  # fmt: skip
+        return from_image_row(y)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The activation of :meth:`linear`."""
+        return activated(self.activation, self.linear(x, lengths), fresh=True)
+
+    def lengths_after(self, lengths: Tensor | None) -> Tensor | None:
+        """How many places the window takes inside each sequence."""
+        if lengths is None:
+            return None
+        return windows_within(self, lengths, self.kernel_size[0], self.dilation_rate[0])
+
+    @classmethod
+    def sample(cls) -> tuple[Layer, Shape]:
+        """A short sequence."""
+        return cls(4, 3, padding="causal", activation="relu"), (9, 5)
+
+
+class Conv2D(Convolution):
+    """A convolution over images, shape (height, width, channels).
+
+    Example:
+        >>> layer = Conv2D(32, (3, 3), activation="relu", input_shape=(32, 32, 3))
+        >>> layer.build(layer.input_shape)
+        (30, 30, 32)
+    """
+
+    rank = 2
+
+    @classmethod
+    def sample(cls) -> tuple[Layer, Shape]:
+        """A small picture, halved."""
+        return cls(4, 3, 2, "same", activation="relu"), (8, 7, 3)
+
+
+class Conv3D(Convolution):
+    """A convolution over volumes or clips, shape (depth, height, width, channels)."""
+
+    rank = 3
+
+    @classmethod
+    def sample(cls) -> tuple[Layer, Shape]:
+        """A small clip."""
+        return cls(4, (2, 3, 3), activation="relu"), (5, 6, 7, 2)
+
+
+Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D

@@ -1,0 +1,84 @@
+"""Activation functions by their Keras names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from lepton_ai.errors import ConfigError, UnknownNameError
+from lepton_ai.registry import near_miss
+
+_POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
+    "elu": F.elu,
+    "selu": F.selu,
+    "celu": F.celu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "swish": F.silu,
+    "mish": F.mish,
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": F.hardsigmoid,
+    "hard_silu": F.hardswish,
+    "hard_swish": F.hardswish,
+    "log_sigmoid": F.logsigmoid,
+    "tanh": torch.tanh,
+    "hard_tanh": F.hardtanh,
+    "tanh_shrink": F.tanhshrink,
+    "hard_shrink": F.hardshrink,
+    "soft_shrink": F.softshrink,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "squareplus": lambda x: (x + torch.sqrt(x * x + 4)) / 2,
+    "exponential": torch.exp,
+}
+_ALONG_CHANNELS: dict[str, Callable[..., Tensor]] = {
+    "softmax": torch.softmax,
+    "log_softmax": torch.log_softmax,
+}
+ACTIVATIONS = (*_POINTWISE, *_ALONG_CHANNELS)
+"""Every name that ``activation=`` takes."""
+
+
+def as_activation(value: object, name: str = "activation") -> str:
+    """The name of an activation; None is ``"linear"``, a torch function goes by its own name.
+
+    Raises:
+        UnknownNameError: No activation has this name.
+        ConfigError: Neither a name nor a function that has one.
+
+    Example:
+        >>> as_activation(None), as_activation("ReLU"), as_activation(torch.tanh)
+        ('linear', 'relu', 'tanh')
+    """
+    if value is None:
+        return "linear"
+    word = value if isinstance(value, str) else getattr(value, "__name__", None)
+    if not isinstance(word, str):
+        raise ConfigError(
+            f"{name} expected the name of an activation; received {value!r}. "
+            f"Type for example {name}='relu'."
+        )
+    plain = {key.replace("_", ""): key for key in ACTIVATIONS}
+    key = plain.get(word.lower().replace("_", ""))
+    if key is None:
+        raise UnknownNameError(
+            f"{name} expected the name of an activation; received {word!r}."
+            f"{near_miss(word, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}."
+        )
+    return key
+
+
+def activated(name: str, x: Tensor, *, fresh: bool = False) -> Tensor:
+    """An activation of a tensor; ``fresh`` says that nobody else holds it, so it may be reused."""
+    if name in _ALONG_CHANNELS:
+        return _ALONG_CHANNELS[name](x, dim=1 if x.ndim >= 4 else -1)
+    if name == "relu" and fresh:
+        return x.relu_()
+    return _POINTWISE[name](x)

@@ -1,0 +1,298 @@
+"""What every layer of the registry promises; a new layer is tested by being listed."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle  # noqa: S403
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lepton_ai import layers
+from lepton_ai.errors import ConfigError, LeptonError, ShapeError
+from lepton_ai.layers.layer import Activated, Layer
+from lepton_ai.layers.layout import is_shapes, shape_of
+from lepton_ai.layers.lengths import call
+from lepton_ai.layers.randomness import drawing_from
+from lepton_ai.layers.symbol import Input, Symbol
+from lepton_ai.registry import lookup, name_of, names
+
+EVERY = names("layers")
+WHOLE_NUMBERS = ("Embedding", "TokenAndPositionEmbedding")
+
+
+def tensor_for(name: str, shape: tuple, batch: int = 3, seed: int = 0) -> torch.Tensor:
+    source = torch.Generator().manual_seed(seed)
+    if name in WHOLE_NUMBERS:
+        return torch.randint(1, 11, (batch, *shape), generator=source)
+    sizes = (shape[-1], *shape[:-1]) if len(shape) >= 3 else shape
+    return torch.randn((batch, *sizes), generator=source)
+
+
+def inputs_for(name: str, shapes: tuple, batch: int = 3, seed: int = 0):
+    if is_shapes(shapes):
+        return [tensor_for(name, shape, batch, seed + i) for i, shape in enumerate(shapes)]
+    return tensor_for(name, shapes, batch, seed)
+
+
+def built(name: str, seed: int = 1) -> tuple[Layer, tuple]:
+    layer, shape = lookup("layers", name).sample()
+    layer.build(shape, torch.Generator().manual_seed(seed))
+    return layer, shape
+
+
+@pytest.fixture(params=EVERY)
+def name(request) -> str:
+    return request.param
+
+
+def test_the_folder_shows_every_layer(name):
+    kind = getattr(layers, name)
+    assert issubclass(kind, Layer)
+    assert issubclass(kind, nn.Module)
+    assert name in dir(layers)
+    assert lookup("layers", name.lower()) is kind
+    assert name_of("layers", kind) == kind.__name__
+
+
+def test_the_inferred_shape_is_the_shape(name):
+    kind = lookup("layers", name)
+    layer, shape = kind.sample()
+    inferred = layer.infer(shape)
+    assert not layer.built
+    assert layer.build(shape) == inferred
+    assert layer.build(shape) == inferred  # building twice changes nothing
+    for batch in (1, 3):
+        y = layer.eval()(inputs_for(name, shape, batch))
+        assert shape_of(y) == inferred
+        assert y.shape[0] == batch
+
+
+def test_the_first_call_builds(name):
+    kind = lookup("layers", name)
+    layer, shape = kind.sample()
+    y = layer(inputs_for(name, shape))
+    assert layer.built
+    assert shape_of(y) == layer.output_shape_
+    assert kind.sample()[0].build(shape) == layer.output_shape_
+
+
+def test_a_size_that_varies_may_be_unknown(name):
+    layer, shape = lookup("layers", name).sample()
+    if is_shapes(shape) or len(shape) < 2 or name in ("PReLU", "Permute"):
+        pytest.skip("the sample has no axis that may vary")
+    loose = layer.infer((None, *shape[1:]))
+    exact = layer.infer(shape)
+    assert len(loose) == len(exact)
+    assert all(a is None or a == b for a, b in zip(loose, exact, strict=True))
+
+
+def test_arguments_round_trip_through_json(name):
+    kind = lookup("layers", name)
+    layer, shape = built(name)
+    config = json.loads(json.dumps(layer.config()))
+    again = kind.from_config(config)
+    assert again.config() == layer.config()
+    assert not again.built
+    again.build(shape)
+    again.load_state_dict(layer.state_dict())
+    x = inputs_for(name, shape)
+    assert torch.equal(again.eval()(x), layer.eval()(x))
+
+
+def test_arguments_are_stored_under_their_names(name):
+    layer, _ = lookup("layers", name).sample()
+    for parameter in inspect.signature(type(layer).__init__).parameters.values():
+        if parameter.name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+            assert hasattr(layer, parameter.name)
+    assert "input_shape" in layer.config()
+
+
+def test_input_shape_is_accepted(name):
+    kind = lookup("layers", name)
+    layer, shape = kind.sample()
+    if is_shapes(shape):
+        pytest.skip("several inputs")
+    assert kind.from_config({**layer.config(), "input_shape": shape}).input_shape == shape
+
+
+def test_unknown_arguments_are_refused_with_the_near_miss(name):
+    kind = lookup("layers", name)
+    config = kind.sample()[0].config()
+    with pytest.raises(ConfigError, match="Did you mean 'trainable'"):
+        kind.from_config({**config, "trainabel": True})
+
+
+def test_gradients_flow(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    several = x if isinstance(x, list) else [x]
+    for one in several:
+        if one.is_floating_point():
+            one.requires_grad_(True)
+    y = layer.train()(x)
+    (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(9))).sum().backward()
+    for one in several:
+        if one.is_floating_point():
+            assert one.grad is not None
+            assert one.grad.abs().sum() > 0
+    for weight_name, weight in layer.named_parameters():
+        assert weight.grad is not None, weight_name
+        assert torch.isfinite(weight.grad).all(), weight_name
+
+
+def test_weights_start_from_the_generator(name):
+    first, _ = built(name, seed=4)
+    second, _ = built(name, seed=4)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_keras_weights_go_out_and_in(name):
+    layer, shape = built(name)
+    other, _ = built(name, seed=2)
+    source = np.random.default_rng(0)
+    given = [source.random(a.shape).astype(a.dtype) for a in layer.keras_weights()]
+    layer.load_keras_weights(given)
+    for a, b in zip(layer.keras_weights(), given, strict=True):
+        np.testing.assert_array_equal(a, b)
+    other.load_keras_weights(layer.keras_weights())
+    x = inputs_for(name, shape)
+    assert torch.equal(layer.eval()(x), other.eval()(x))
+    if given:
+        with pytest.raises(ShapeError, match="expected weights of shapes"):
+            layer.load_keras_weights(given[:-1])
+
+
+def test_works_in_a_plain_torch_chain(name):
+    layer, shape = built(name)
+    chain = nn.Sequential(nn.Identity(), layer).eval()
+    x = inputs_for(name, shape)
+    assert torch.equal(chain(x), layer(x))
+    assert set(chain.state_dict()) == {f"1.{key}" for key in layer.state_dict()}
+
+
+def test_modes(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    layer.eval()
+    first = layer(x)
+    assert torch.equal(first, layer(x))  # nothing drawn, nothing learned
+    layer.train()
+    assert shape_of(layer(x)) == shape_of(first)
+    if not layer.draws and not layer.uses_batch_statistics:
+        assert torch.allclose(layer(x), first, atol=1e-6)
+
+
+def test_training_leaves_the_input_alone(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    before = copy.deepcopy(x)
+    layer.train()(x)
+    pairs = zip(x, before, strict=True) if isinstance(x, list) else [(x, before)]
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_draws_come_from_the_thread_generator(name):
+    layer, shape = built(name)
+    if not layer.draws:
+        pytest.skip("draws nothing")
+    x = inputs_for(name, shape)
+    results = []
+    for _ in range(2):
+        torch.rand(7)  # the global generator moves on
+        with drawing_from(torch.Generator().manual_seed(5)):
+            results.append(layer.train()(x))
+    assert torch.equal(*results)
+    before = torch.get_rng_state()
+    with drawing_from(torch.Generator().manual_seed(6)):
+        other = layer(x)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.equal(other, results[0])
+
+
+def test_examples_of_a_batch_do_not_touch_each_other(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape, batch=3)
+    whole = layer.eval()(x)
+    alone = layer([one[1:2] for one in x] if isinstance(x, list) else x[1:2])
+    assert torch.allclose(whole[1:2], alone, atol=1e-6)
+
+
+def test_copies_and_pickles(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    y = layer.eval()(x)
+    assert torch.equal(copy.deepcopy(layer)(x), y)
+    assert torch.equal(pickle.loads(pickle.dumps(layer))(x), y)  # noqa: S301
+
+
+def test_symbols(name):
+    layer, shape = lookup("layers", name).sample()
+    several = is_shapes(shape)
+    symbol = layer([Input(one) for one in shape] if several else Input(shape))
+    assert isinstance(symbol, Symbol)
+    assert layer.built
+    assert symbol.shape == layer.output_shape_
+    assert symbol.layer is layer
+
+
+def test_double_precision(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    y = layer.eval()(x)
+    wide = copy.deepcopy(layer).double()
+    doubled = x if name in WHOLE_NUMBERS else (
+        [one.double() for one in x] if isinstance(x, list) else x.double()
+    )
+    z = wide(doubled)
+    assert z.dtype == torch.float64
+    assert torch.allclose(y.double(), z, atol=1e-5)
+
+
+def test_lengths_make_padding_harmless(name):
+    layer, shape = built(name)
+    if not layer.takes_lengths:
+        pytest.skip("takes no lengths")
+    if len(shape) == 3:
+        shape = shape[1:]  # batch normalisation: a sequence in place of the sample's maps
+        layer = type(layer)()
+        layer.build(shape)
+    x = inputs_for(name, shape, batch=2)
+    kept = x.shape[1] - 2
+    lengths = torch.tensor([x.shape[1], kept])
+    noisy = x.clone()
+    noisy[1, kept:] = 99.0
+    layer.eval()
+    y, after = call(layer, x, lengths)
+    z, _ = call(layer, noisy, lengths)
+    if after is not None:
+        y, z = y[1, : after[1]], z[1, : after[1]]
+        alone, _ = call(layer, x[1:2, :kept])
+        assert torch.allclose(y, alone[0, : after[1]], atol=1e-6)
+    assert torch.equal(y, z)
+
+
+def test_activated_layers_give_what_comes_before(name):
+    layer, shape = built(name)
+    if not isinstance(layer, Activated):
+        pytest.skip("ends in no activation")
+    x = inputs_for(name, shape)
+    assert isinstance(layer.activation, str)
+    assert torch.allclose(layer.activate(layer.linear(x)), layer(x), atol=1e-6)
+
+
+def test_wrong_ranks_are_refused_by_name(name):
+    layer, shape = built(name)
+    if is_shapes(shape) or type(layer).infer is Layer.infer:
+        pytest.skip("takes any shape")
+    x = inputs_for(name, shape)
+    wrong = x.unsqueeze(1).unsqueeze(1).unsqueeze(1)
+    if type(layer).__name__ in ("Embedding", "Flatten"):
+        pytest.skip("takes any shape")
+    with pytest.raises(LeptonError, match="expected .* received"):
+        layer(wrong)
