@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,8 @@ class Transform(ABC):
 
     random: ClassVar[bool] = True
     """Whether it draws: a transform that does not is applied alike to every sample."""
+    family: ClassVar[str] = ""
+    """Transforms of one family that follow one another are applied together."""
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON values."""
@@ -47,6 +50,16 @@ class Transform(ABC):
         self, columns: dict[str, Tensor], parameters: Parameters, fields: dict[str, Field]
     ) -> dict[str, Tensor]:
         """Change a batch of encoded columns by the parameters of its samples, all at once."""
+
+    @classmethod
+    def apply_together(
+        cls, steps: Sequence[tuple[Transform, Parameters]], columns: dict[str, Tensor],
+        fields: dict[str, Field],
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """Apply transforms of one family that follow one another."""
+        for transform, parameters in steps:
+            columns = transform.apply(columns, parameters, fields)
+        return columns
 
 
 def resolve(transforms: Sequence[str | Transform]) -> tuple[Transform, ...]:
@@ -94,9 +107,13 @@ class EpochTransforms:
 
     def __call__(self, columns: dict[str, Tensor], indices: Tensor) -> dict[str, Tensor]:
         """Apply them to the batch of the samples at ``indices``."""
-        for transform, drawn in zip(self.transforms, self.parameters, strict=True):
-            chosen = {name: values[indices] for name, values in drawn.items()}
-            columns = transform.apply(columns, chosen, self.fields)
+        steps = [
+            (transform, {name: values[indices] for name, values in drawn.items()})
+            for transform, drawn in zip(self.transforms, self.parameters, strict=True)
+        ]
+        for _, run in groupby(enumerate(steps), key=lambda pair: pair[1][0].family or pair[0]):
+            together = [step for _, step in run]
+            columns = together[0][0].apply_together(together, columns, self.fields)
         return columns
 
 

@@ -31,6 +31,8 @@ class Head(nn.Module, ABC):
     needs: ClassVar[str] = "pooled"
     joint: ClassVar[bool] = False
     """Whether the loss couples examples, so that a batch cannot be split."""
+    exact_in_columns: ClassVar[bool] = False
+    """Whether metrics must be taken from decoded columns, because outputs are coarser than these."""
     options: ClassVar[dict[str, Option]] = {}
 
     @abstractmethod

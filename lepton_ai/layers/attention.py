@@ -170,8 +170,8 @@ class MultiHeadAttention(Layer):
         biases = [self.query_bias, self.key_bias, self.value_bias] if self.use_bias else None
         if query is key and key is value:
             bias = None if biases is None else torch.cat(biases)
-            widths = [kernel.shape[0] for kernel in kernels]
-            parts = F.linear(query, torch.cat(kernels), bias).split(widths, -1)
+            wide, last = self.num_heads * self.key_dim, self.num_heads * self.value_dim
+            parts = F.linear(query, torch.cat(kernels), bias).split([wide, wide, last], -1)
         else:
             inputs = (query, key, value)
             parts = [
@@ -332,7 +332,8 @@ class TransformerEncoder(Layer):
         self.output_dense = Dense(features, **weights)
         self.drop = Dropout(self.dropout)
         for part in (
-            self.attention, self.attention_norm, self.feedforward_norm, self.intermediate, self.drop,
+            self.attention, self.attention_norm, self.feedforward_norm, self.intermediate,
+            self.drop,
         ):  # fmt: skip
             part.build(shape, generator)
         self.output_dense.build((*shape[:-1], self.intermediate_dim), generator)

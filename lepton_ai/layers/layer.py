@@ -146,8 +146,8 @@ class Layer(nn.Module):
             self.input_shape_, self.output_shape_, self.built = shape, output, True
         elif self.decisive(shape) != self.decisive(self.input_shape_):
             raise ShapeError(
-                f"{self.title} was built for inputs of shape {self.input_shape_}, received "
-                f"{shape}. Make a new layer for the new shape: "
+                f"{self.title} expected inputs of shape {self.input_shape_}, for which it was "
+                f"built; received {shape}. Make a new layer for the new shape: "
                 f"{type(self).__name__}.from_config(layer.config())."
             )
         return output
@@ -175,7 +175,8 @@ class Layer(nn.Module):
             shape = shape_of(x)
             self.infer(shape)
             raise ShapeError(
-                f"{self.title} was built for inputs of shape {built}, received {shape}."
+                f"{self.title} expected inputs of shape {built}, for which it was built; received "
+                f"{shape}."
             )
 
     def _cast(self, x: Any) -> Any:
@@ -253,9 +254,10 @@ class Layer(nn.Module):
         parts = []
         for p in inspect.signature(type(self).__init__).parameters.values():
             value = getattr(self, p.name, p.default)
-            if p.name == "self" or p.kind is p.VAR_KEYWORD or isinstance(value, nn.Module):
+            same = value == (p.default,) * len(value) if isinstance(value, tuple) else False
+            if p.name in ("self", "data_format") or isinstance(value, nn.Module):
                 continue
-            if value != p.default:
+            if p.kind is not p.VAR_KEYWORD and not same and value not in (p.default, "linear"):
                 parts.append(f"{p.name}={value!r}")
         return ", ".join(parts)
 

@@ -21,12 +21,10 @@ _POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
     "celu": F.celu,
     "gelu": F.gelu,
     "silu": F.silu,
-    "swish": F.silu,
     "mish": F.mish,
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": F.hardsigmoid,
     "hard_silu": F.hardswish,
-    "hard_swish": F.hardswish,
     "log_sigmoid": F.logsigmoid,
     "tanh": torch.tanh,
     "hard_tanh": F.hardtanh,
@@ -42,7 +40,8 @@ _ALONG_CHANNELS: dict[str, Callable[..., Tensor]] = {
     "softmax": torch.softmax,
     "log_softmax": torch.log_softmax,
 }
-ACTIVATIONS = (*_POINTWISE, *_ALONG_CHANNELS)
+_ALSO = {"swish": "silu", "hard_swish": "hard_silu"}
+ACTIVATIONS = (*_POINTWISE, *_ALONG_CHANNELS, *_ALSO)
 """Every name that ``activation=`` takes."""
 
 
@@ -72,7 +71,7 @@ def as_activation(value: object, name: str = "activation") -> str:
             f"{name} expected the name of an activation; received {word!r}."
             f"{near_miss(word, ACTIVATIONS)} Known: {', '.join(ACTIVATIONS)}."
         )
-    return key
+    return _ALSO.get(key, key)
 
 
 def activated(name: str, x: Tensor, *, fresh: bool = False) -> Tensor:

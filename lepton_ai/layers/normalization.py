@@ -156,13 +156,14 @@ class BatchNormalization(_Scaled):
         count = x.numel() // x.shape[1]
         if lengths is not None or count == 1:
             return self._normalize_by_hand(x, lengths)
-        step, before = 1 - self.momentum, self.moving_variance.clone()
-        y = F.batch_norm(
-            x, self.moving_mean, self.moving_variance, gamma, beta, True, step, self.epsilon
-        )
-        # torch averages the unbiased variance, Keras the biased one: (count - 1) / count of it.
+        # The kernel writes the moments of the batch here; it keeps them for the way back, so that
+        # the averages themselves must not be handed to it.
+        mean, variance = torch.zeros_like(self.moving_mean), torch.zeros_like(self.moving_variance)
+        y = F.batch_norm(x, mean, variance, gamma, beta, True, 1.0, self.epsilon)
         with torch.no_grad():
-            self.moving_variance.mul_((count - 1) / count).add_(before, alpha=self.momentum / count)
+            self.moving_mean.lerp_(mean, 1 - self.momentum)
+            # torch gives the unbiased variance, Keras averages the biased one.
+            self.moving_variance.lerp_(variance * ((count - 1) / count), 1 - self.momentum)
         return y
 
     def _normalize_by_hand(self, x: Tensor, lengths: Tensor | None) -> Tensor:
@@ -242,7 +243,8 @@ class LayerNormalization(_Scaled):
         last = list(range(x.ndim - len(axes), x.ndim))
         moved = x if axes == last else x.movedim(axes, last)
         gamma, beta = self.pair()
-        y = F.layer_norm(moved, moved.shape[-len(axes) :], gamma, beta, self.epsilon)
+        size = [self.input_shape_[axis - 1] for axis in axes]
+        y = F.layer_norm(moved, size, gamma, beta, self.epsilon)
         return from_written(y if axes == last else y.movedim(last, axes))
 
     @classmethod

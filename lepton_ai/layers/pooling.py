@@ -35,6 +35,13 @@ _AVERAGE = {2: F.avg_pool2d, 3: F.avg_pool3d}
 _SAMPLES = {1: (9, 4), 2: (7, 6, 3), 3: (5, 4, 6, 2)}
 
 
+def without_first(maps: Tensor, counts: tuple[int, ...]) -> Tensor:
+    """Maps without the first so many places of each axis."""
+    if any(counts):
+        maps = maps[(slice(None), slice(None), *(slice(count, None) for count in counts))]
+    return maps
+
+
 class Pooling(Layer):
     """What all pooling windows share.
 
@@ -62,18 +69,25 @@ class Pooling(Layer):
         check_places(self, shape, self.rank)
         return (*window_shape(self, shape, self.pool_size, (1,) * self.rank), shape[-1])
 
-    def padding_of(self, places: tuple[int, ...]) -> tuple[int, ...]:
-        """Places before each axis.
+    def margins(self, places: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Padding on both sides of each axis, and how many windows to leave out at its start.
 
-        Those after it need no number: rounding the count of windows up gives exactly the windows
-        of ``"same"``, since the last of them starts inside the input.
+        Padding after an axis needs no number of its own: with strides of two or more, rounding the
+        count of windows up gives exactly those of ``"same"``, since the last of them starts inside
+        the input. With strides of one, an even window is padded by one more and the first left out.
         """
         if self.padding == "valid":
-            return (0,) * self.rank
-        return tuple(
-            same_padding(n, k, s)[0]
+            return (0,) * self.rank, (0,) * self.rank
+        both = [
+            same_padding(n, k, s)
             for n, k, s in zip(places, self.pool_size, self.strides, strict=True)
+        ]
+        left_out = tuple(
+            int(s == 1 and after > before)
+            for (before, after), s in zip(both, self.strides, strict=True)
         )
+        padding = tuple(before + out for (before, _), out in zip(both, left_out, strict=True))
+        return padding, left_out
 
     def pool(self, x: Tensor, size: tuple, strides: tuple, padding: tuple) -> Tensor:
         """The pooling itself, on maps."""
@@ -82,7 +96,8 @@ class Pooling(Layer):
     def forward(self, x: Tensor) -> Tensor:
         """Maps with fewer places."""
         x = self.ready(x)
-        return self.pool(x, self.pool_size, self.strides, self.padding_of(tuple(x.shape[2:])))
+        padding, left_out = self.margins(tuple(x.shape[2:]))
+        return without_first(self.pool(x, self.pool_size, self.strides, padding), left_out)
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
@@ -113,9 +128,9 @@ class _OverSteps(Pooling):
 
     def over_steps(self, x: Tensor) -> Tensor:
         """Pool sequences ``[N, L, D]``."""
-        padding = (0, *self.padding_of((x.shape[1],)))
-        row = self.pool(as_image_row(x), (1, *self.pool_size), (1, *self.strides), padding)
-        return from_image_row(row)
+        padding, left_out = self.margins((x.shape[1],))
+        row = self.pool(as_image_row(x), (1, *self.pool_size), (1, *self.strides), (0, *padding))
+        return from_image_row(without_first(row, (0, *left_out)))
 
     def lengths_after(self, lengths: Tensor | None) -> Tensor | None:
         """How many windows lie inside each sequence."""

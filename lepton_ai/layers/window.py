@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -28,7 +26,10 @@ def same_padding(length: int, size: int, stride: int, dilation: int = 1) -> tupl
         (0, 1)
     """
     reach = (size - 1) * dilation + 1
-    total = max((math.ceil(length / stride) - 1) * stride + reach - length, 0)
+    if stride == 1:  # whatever the length, which may not be known while a network is exported
+        total = reach - 1
+    else:
+        total = max((-(-length // stride) - 1) * stride + reach - length, 0)
     return total // 2, total - total // 2
 
 
@@ -39,7 +40,7 @@ def window_length(
     if length is None:
         return None
     if padding != "valid":
-        return math.ceil(length / stride)
+        return -(-length // stride)
     return (length - (size - 1) * dilation - 1) // stride + 1
 
 

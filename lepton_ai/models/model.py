@@ -139,6 +139,7 @@ class Model(nn.Module):
         try:
             self._learn(typed)
             self.build()
+            self.network.adapt(encode_inputs(self.task.inputs, self.specs, typed.columns))
         finally:
             if seed is not None:
                 torch.random.set_rng_state(state)
@@ -229,8 +230,8 @@ class Model(nn.Module):
     def fit(
         self, data: Any, targets: Any = None, *, validation_data: Any = None,
         validation_split: float = 0.0, epochs: int | None = None, batch_size: int | None = None,
-        callbacks: Sequence[Callback] = (), seed: int | None = None, verbose: int | str = "auto",
-        workspace: Any = None, **settings: Any,
+        callbacks: Sequence[Callback] = (), transforms: Sequence[Any] | None = None,
+        seed: int | None = None, verbose: int | str = "auto", workspace: Any = None, **settings: Any,
     ) -> Run:  # fmt: skip
         """Train on data; returns the run, whose ``history`` is as in Keras.
 
@@ -242,6 +243,8 @@ class Model(nn.Module):
             epochs: Rounds over the data; the task's recipe says how many when ``None``.
             batch_size: Examples in a step; likewise.
             callbacks: Objects of ``lai.callbacks``.
+            transforms: Random changes of the training examples; ``None`` takes the recipe's
+                unless the data has its own, ``()`` takes none.
             seed: All draws follow from it; ``None`` takes 0.
             verbose: 0 silent, 1 live line, 2 one line per epoch.
             workspace: Where the run is kept.
@@ -264,7 +267,9 @@ class Model(nn.Module):
             chosen["batch_size"] = batch_size
         resolved = _settings(chosen, verbose=verbose, callbacks=callbacks)
         resolved.check()
-        typed = self._typed(training)
+        if transforms is None and not training.transforms:
+            transforms = self.task.training_recipe(training).get("transforms")
+        typed = self._typed(training.apply_transforms(transforms or ()))
         checked = self.task.typed(validation.require()) if validation is not None else None
         if not self.bound:
             self.bind(training, seed=self.seed)
@@ -281,7 +286,8 @@ class Model(nn.Module):
 
     def _recipe(self, data: Dataset) -> dict[str, Any]:
         recipe = self.task.training_recipe(data)
-        return {k: v for k, v in recipe.items() if k not in ("backbone", "backbone_arguments")}
+        kept = ("backbone", "backbone_arguments", "transforms")
+        return {k: v for k, v in recipe.items() if k not in kept}
 
     def _described(self, settings: Settings) -> dict[str, Any]:
         told = {k: v for k, v in vars(settings).items() if k not in ("callbacks", "verbose")}

@@ -38,7 +38,10 @@ def evaluate(predictor: Predictor, data: Any, *, batch_size: int = 256) -> dict[
     task = predictor.task
     typed = task.typed(as_dataset(data).require())
     if hasattr(predictor, "outputs"):
-        return _evaluate_model(predictor, typed, batch_size)
+        figures = _evaluate_model(predictor, typed, batch_size)
+        if predictor.head.exact_in_columns and not typed.transforms:  # type: ignore[attr-defined]
+            figures |= _evaluate_columns(predictor, typed, batch_size)
+        return figures
     return _evaluate_columns(predictor, typed, batch_size)
 
 

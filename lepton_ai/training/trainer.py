@@ -124,7 +124,9 @@ class Trainer:
         started = time.perf_counter()
         for callback in settings.callbacks:
             callback.on_train_begin(self)
-        with Replicas(model, self._replica_count()) as replicas:
+        count = self._replica_count()
+        self.alone = count == 1
+        with torch.random.fork_rng(), Replicas(model, count) as replicas:
             for epoch in range(settings.epochs):
                 self._epoch(epoch, replicas, progress, average)
                 if self.stopped:
@@ -202,7 +204,10 @@ class Trainer:
                 columns = transforms(columns, torch.from_numpy(indices))
             columns = {name: value.to(model.device) for name, value in columns.items()}
             generator = torch.Generator(model.device)
-            generator.manual_seed(hash((seed, step, int(indices[0]))) & 0x7FFFFFFFFFFFFFFF)
+            draw = hash((seed, step, int(indices[0]))) & 0x7FFFFFFFFFFFFFFF
+            generator.manual_seed(draw)
+            if self.alone:
+                torch.manual_seed(draw)  # for modules that draw from torch's own generator
             with drawing_from(generator), self._autocast():
                 outputs = module(columns, columns)
             sums, counts = module.head.loss(outputs, columns)

@@ -115,6 +115,7 @@ class Image(Field):
             "size": list(size),
             "channels": self.channels or wish.get("channels") or channels,
             "scale": _scale(column),
+            "normalize": wish.get("normalize", "all"),
         }
         if "mean" in wish:
             return {**spec, "mean": list(wish["mean"]), "deviation": list(wish["deviation"])}
@@ -162,7 +163,11 @@ class Image(Field):
         return {"size": torch.tensor(sizes, dtype=torch.int64).reshape(-1, 2)}
 
     def prepare(self, encoded: Tensor, spec: Spec) -> Tensor:
-        """Floats with mean 0 and deviation 1 over the training data."""
+        """Floats with mean 0 and deviation 1 over the training data, or over each picture."""
+        if spec.get("normalize") == "each":
+            pixels = encoded.float()
+            deviation, mean = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True)
+            return (pixels - mean) / (deviation + 1.0)
         scale = float(spec["scale"])
         mean = torch.tensor(spec["mean"], device=encoded.device).view(1, -1, 1, 1)
         deviation = torch.tensor(spec["deviation"], device=encoded.device).view(1, -1, 1, 1)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from lepton_ai.data.encoding import Encoded
 from lepton_ai.data.field import Field, Spec
 from lepton_ai.errors import ConfigError
 
@@ -40,6 +41,9 @@ class Backbone(nn.Module, ABC):
     def wish(cls, name: str, field: Field, **arguments: Any) -> dict[str, Any]:
         """How it would like an input to be encoded (``size``, ``max_length`` ...)."""
         return {}
+
+    def adapt(self, encoded: Encoded) -> None:  # noqa: B027 - most learn nothing before training
+        """Learn what does not come from gradient steps, once, from encoded training data."""
 
     @abstractmethod
     def stem(self, inputs: Inputs) -> dict[str, Tensor]:

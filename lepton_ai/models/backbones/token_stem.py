@@ -1,0 +1,142 @@
+"""What text backbones share: tokens to vectors, and the bag of n-grams beside the sequence."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from lepton_ai.data.column import Ragged
+from lepton_ai.data.field import Spec
+from lepton_ai.data.fields.text import UNKNOWN
+from lepton_ai.data.fields.words import AFFIXES
+from lepton_ai.heads.head import sequence_mask
+from lepton_ai.layers.randomness import generator
+
+
+def drop_tokens(ids: Tensor, rate: float) -> Tensor:
+    """Make a share of the tokens unknown, so that "unknown" is learned too."""
+    draws = torch.empty(ids.shape, device=ids.device).uniform_(generator=generator())
+    return ids.masked_fill((draws < rate) & (ids > 0), UNKNOWN)
+
+
+class TokenStem(nn.Module):
+    """Token numbers to vectors.
+
+    Reads ``[N, L]`` token numbers of a text, or ``[N, L, 9]`` of words: number, hashed affixes and
+    shape; the vector of a word is then that of its number beside a mixture of the others.
+
+    Args:
+        spec: What the field learned.
+        width: Numbers in the vector of a token.
+        affix_width: Numbers in the vector of an affix.
+        token_dropout: Share of tokens made unknown while training.
+    """
+
+    def __init__(
+        self, spec: Spec, *, width: int = 64, affix_width: int = 32, token_dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        self.rate = token_dropout
+        self.tokens = _table(len(spec["vocabulary"]) + 2, width)
+        self.buckets = spec.get("buckets", 0)
+        self.width = width
+        if self.buckets:
+            self.affixes = _table(self.buckets, affix_width)
+            self.shapes = _table(64, affix_width)
+            self.mix = nn.Linear((len(AFFIXES) + 1) * affix_width, width)
+            self.width = 2 * width
+
+    def ids(self, encoded: Tensor) -> Tensor:
+        """The token numbers alone, some made unknown while training, ``[N, L]``."""
+        ids = encoded[..., 0] if encoded.ndim == 3 else encoded
+        return drop_tokens(ids, self.rate) if self.training and self.rate else ids
+
+    def forward(self, encoded: Tensor) -> Tensor:
+        vectors = self.tokens(self.ids(encoded))
+        if encoded.ndim == 2:
+            return vectors
+        affixes = self.affixes(encoded[..., 1:-1]).flatten(2)
+        parts = torch.cat([affixes, self.shapes(encoded[..., -1])], dim=-1)
+        return torch.cat([vectors, torch.tanh(self.mix(parts))], dim=-1)
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    table = nn.Embedding(rows, width, padding_idx=0)
+    nn.init.normal_(table.weight, std=0.1)
+    with torch.no_grad():
+        table.weight[0].zero_()
+    return table
+
+
+class NgramBag(nn.Module):
+    """Weighted sum of the vectors of single tokens and hashed pairs (after fastText, Joulin 2017).
+
+    Weights are inverse document frequencies, learned once from training data; a sum is brought to
+    unit length of its weights.
+    """
+
+    importance: Tensor
+
+    def __init__(self, vocabulary: int, *, width: int = 64, buckets: int = 65_536) -> None:
+        super().__init__()
+        self.vocabulary, self.buckets = vocabulary, buckets
+        self.table = nn.Embedding(vocabulary + buckets, width)
+        nn.init.normal_(self.table.weight, std=0.05)
+        weight = torch.ones(vocabulary + buckets)
+        weight[:2] = 0
+        self.register_buffer("importance", weight)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Rows of the table, ``[N, 2 L - 1]``: tokens first, then pairs of neighbours; 0 is none."""
+        single = torch.where(ids > UNKNOWN, ids, 0)
+        first, second = ids[:, :-1], ids[:, 1:]
+        mixed = (first * 1_000_003 + second * 7_919) % 2_147_483_647
+        both = (first > UNKNOWN) & (second > UNKNOWN)
+        pairs = torch.where(both, self.vocabulary + mixed % self.buckets, 0)
+        return torch.cat([single, pairs], dim=1)
+
+    def adapt(self, column: Ragged) -> None:
+        """Learn inverse document frequencies; what occurs in one text only does not count."""
+        counts = np.zeros(len(self.importance), dtype=np.int64)
+        lengths = torch.as_tensor(column.lengths)
+        for start in range(0, len(column), 512):
+            part = column.take(np.arange(start, min(start + 512, len(column))))
+            rows = self.rows(part.padded(0)).sort(dim=1).values
+            first = torch.ones_like(rows, dtype=torch.bool)
+            first[:, 1:] = rows[:, 1:] != rows[:, :-1]
+            counts += np.bincount(rows[first].numpy(), minlength=len(counts))
+        total = len(lengths)
+        weight = np.log((1 + total) / (1 + counts)) + 1
+        weight[counts < (2 if total > 200 else 1)] = 0
+        weight[:2] = 0
+        self.importance.copy_(torch.from_numpy(weight))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        rows = self.rows(ids)
+        weight = self.importance[rows]
+        scale = weight.square().sum(1, keepdim=True).clamp_min(1e-6).rsqrt()
+        if torch.compiler.is_exporting():
+            return (self.table(rows) * (weight * scale)[..., None]).sum(1)
+        return F.embedding_bag(
+            rows, self.table.weight, mode="sum", per_sample_weights=weight * scale
+        )
+
+
+def pooled(states: Tensor, lengths: Tensor) -> Tensor:
+    """Mean and maximum over what is there, ``[N, 2 D]``."""
+    real = sequence_mask(lengths, states.shape[1])[..., None]
+    mean = (states * real).sum(1) / lengths.clamp_min(1)[:, None].to(states.dtype)
+    return torch.cat([mean, states.masked_fill(~real, -1e4).amax(1)], dim=1)
+
+
+def sinusoids(longest: int, width: int) -> Tensor:
+    """Positions as sines and cosines (Vaswani et al. 2017), ``[longest, width]``."""
+    place = torch.arange(longest)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    table = torch.zeros(longest, width)
+    table[:, 0::2], table[:, 1::2] = torch.sin(place * rate), torch.cos(place * rate)
+    return table

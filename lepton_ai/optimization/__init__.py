@@ -1,0 +1,7 @@
+"""Optimisation: faster forms of a model, measured on this machine and kept within a bound."""
+
+from lepton_ai.optimization.optimize import optimize
+from lepton_ai.optimization.report import Candidate, Report
+from lepton_ai.optimization.step import Step
+
+__all__ = ["Candidate", "Report", "Step", "optimize"]

@@ -1,0 +1,65 @@
+"""Text classification: which class does a text belong to?"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from lepton_ai.data.field import Field, Spec
+from lepton_ai.data.fields.label import Label
+from lepton_ai.data.fields.text import Text
+from lepton_ai.heads.classification import ClassificationHead
+from lepton_ai.metrics.classification import F1, Accuracy
+from lepton_ai.metrics.metric import Metric
+from lepton_ai.tasks.task import Task
+
+variants = {"text_classification": "TextClassification"}
+
+
+class TextClassification(Task):
+    """Which class does a text belong to? In any language.
+
+    Args:
+        classes: Names of the classes; ``None`` learns them from training data.
+        text: Name of the text column.
+        label: Name of the class column.
+
+    Example:
+        >>> TextClassification(["good", "bad"]).training_recipe(None)["backbone"]
+        'text_gru'
+    """
+
+    recipe: ClassVar[dict[str, Any]] = {
+        "backbone": "text_gru",
+        "epochs": 4,
+        "batch_size": 32,
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "schedule": "one_cycle",
+        "clip_norm": 1.0,
+    }
+
+    def __init__(
+        self, classes: list[str] | None = None, *, text: str = "text", label: str = "label"
+    ) -> None:
+        super().__init__({text: Text()}, {label: Label(classes)})
+
+    @classmethod
+    def suits(cls, inputs: dict[str, Field], target: Field) -> float:
+        kinds = [type(field) for field in inputs.values()]
+        return 1.0 if kinds == [Text] and isinstance(target, Label) else 0.0
+
+    @classmethod
+    def needs(cls) -> str:
+        return "pooled"
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"accuracy": Accuracy(), "f1": F1()}
+
+    def head(self, width: int, specs: dict[str, Spec]) -> ClassificationHead:
+        field = self.outputs[self.target]
+        assert isinstance(field, Label)
+        return ClassificationHead(width, field, name=self.target, dropout=0.3)
+
+    @classmethod
+    def example(cls) -> TextClassification:
+        return cls(["bad", "good"])
