@@ -48,6 +48,31 @@ def explain(
         >>> explain(model, pictures[0]).method
         'integrated_gradients'
     """
+    _check(predictor, steps)
+    wanted = None if method == "auto" else registry.canonical("explainers", method)
+    row = _one(predictor.task, example)
+    scorer = Scorer(predictor, row, target)
+    fields = predictor.task.inputs
+    parts = [(name, part) for name, field in fields.items() for part in field.parts(row[name])]
+    if not parts:
+        raise DataError("Expected an example with something in it; received one without any parts.")
+    question = Question(predictor, row, parts, scorer, int(steps), int(seed))
+    name, evidence = _answer(question, wanted)
+    weights = np.nan_to_num(np.asarray(evidence.weights, dtype=float))
+    score = float(scorer([row])[0])
+    return Explanation(
+        task=predictor.task, method=name, example=row, prediction=scorer.prediction,
+        target=scorer.target, score=score,
+        attributions=[
+            Attribution(owner, part, float(weight))
+            for (owner, part), weight in zip(parts, weights, strict=True)
+        ],
+        heat=evidence.heat, completeness=evidence.completeness,
+        grade=grade(question, weights, score), notes=evidence.notes,
+    )  # fmt: skip
+
+
+def _check(predictor: Any, steps: int) -> None:
     if not hasattr(predictor, "predict") or not hasattr(predictor, "task"):
         raise ConfigError(
             "Expected a model, or what lai.connect() gives; received "
@@ -55,35 +80,8 @@ def explain(
         )
     if int(steps) < 2:
         raise ConfigError(f"Expected at least 2 steps; received {steps}.")
-    wanted = None if method == "auto" else registry.canonical("explainers", method)
     if hasattr(predictor, "ready"):
         predictor.ready()
-    row = _one(predictor.task, example)
-    scorer = Scorer(predictor, row, target)
-    fields = predictor.task.inputs
-    parts = [(name, part) for name, field in fields.items() for part in field.parts(row[name])]
-    question = Question(predictor, row, parts, scorer, int(steps), int(seed))
-    if not parts:
-        raise DataError("Expected an example with something in it; received one without any parts.")
-    name, evidence = _answer(question, wanted)
-    weights = np.nan_to_num(np.asarray(evidence.weights, dtype=float))
-    score = float(scorer([row])[0])
-    return Explanation(
-        task=predictor.task,
-        method=name,
-        example=row,
-        prediction=scorer.prediction,
-        target=scorer.target,
-        score=score,
-        attributions=[
-            Attribution(owner, part, float(weight))
-            for (owner, part), weight in zip(parts, weights, strict=True)
-        ],
-        heat=evidence.heat,
-        completeness=evidence.completeness,
-        grade=grade(question, weights, score),
-        notes=evidence.notes,
-    )
 
 
 def _one(task: Any, example: Any) -> dict[str, Any]:

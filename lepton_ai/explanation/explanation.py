@@ -121,9 +121,9 @@ class Explanation:
 
             replace_text(path, whole_page(self))
         elif path.suffix.lower() == ".png":
-            from lepton_ai.explanation.figure import draw_explanation
+            from lepton_ai.explanation.figure import save_figure
 
-            draw_explanation(self).savefig(path, dpi=144)
+            save_figure(self, path)
         else:
             raise ConfigError(
                 f"Expected a path that ends in .png or .html; received {path.name!r}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,20 @@ if TYPE_CHECKING:
 
 MOST_BARS, MOST_WORDS = 12, 200
 _INK = "#14181f"
+_KEY = "teal speaks for it, amber against"
 _FONTS = ("Noto Sans CJK SC", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
           "Source Han Sans SC", "SimHei")  # fmt: skip
+
+_FONT_FILES = ("notosanscjk", "wqy-microhei", "msyh", "pingfang", "sourcehansans", "simhei")
+
+
+def save_figure(found: Explanation, path: Path) -> None:
+    """Draw an explanation and write it as a picture."""
+    figure = draw_explanation(found)
+    with warnings.catch_warnings():
+        # Without a Chinese font a box is drawn for the sign; that is no reason to fail.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        figure.savefig(path, dpi=144)
 
 
 def draw_explanation(found: Explanation) -> Figure:
@@ -39,13 +52,9 @@ def draw_explanation(found: Explanation) -> Figure:
     title = say("why", "en", answer=answer) if answer else say("why_plain", "en")
     trust = {True: "", False: "  (do not trust)", None: ""}[found.trusted]
     family = _family()
-    with warnings.catch_warnings():
-        # Without a Chinese font a box is drawn for the sign; that is no reason to fail.
-        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        figure.suptitle(title + trust, x=0.02, ha="left", color=_INK, family=family, weight="bold")
-        for part, (_, draw, arguments) in zip(rows, panels, strict=True):
-            draw(part, *arguments, family)
-        figure.draw_without_rendering()
+    figure.suptitle(title + trust, x=0.02, ha="left", color=_INK, family=family, weight="bold")
+    for part, (_, draw, arguments) in zip(rows, panels, strict=True):
+        draw(part, *arguments, family)
     return figure
 
 
@@ -77,7 +86,7 @@ def _draw_picture(area: Any, value: Any, heat: np.ndarray, family: list[str]) ->
     left.imshow(np.asarray(picture), cmap=cmap, vmin=0, vmax=255)
     right.imshow(np.asarray(heat_overlay(picture, heat)))
     left.set_title("as given", fontsize=9, loc="left", color=_INK)
-    right.set_title("teal speaks for it, amber against", fontsize=9, loc="left", color=_INK)
+    right.set_title(_KEY, fontsize=9, loc="left", color=_INK)
     for axes in (left, right):
         axes.set_axis_off()
 
@@ -86,6 +95,7 @@ def _draw_words(area: Any, chosen: list[Attribution], family: list[str]) -> None
     axes: Axes = area.subplots()
     axes.set_axis_off()
     axes.set(xlim=(0, 60), ylim=(0, 1))
+    axes.set_title(_KEY, fontsize=9, loc="left", color=_INK)
     largest = max(abs(f.weight) for f in chosen) or 1.0
     lines: list[list[Attribution]] = [[]]
     used = 0.0
@@ -133,4 +143,10 @@ def _family() -> list[str]:
     """Fonts that are installed, one with Chinese signs among them where there is one."""
     manager = require("matplotlib.font_manager", extra="explain", why='explanation.save("x.png")')
     installed = set(manager.get_font_names())
+    if installed.isdisjoint(_FONTS):
+        # matplotlib remembers the fonts of its first day; one installed since is looked up anew.
+        for path in manager.findSystemFonts():
+            if any(mark in Path(path).name.lower() for mark in _FONT_FILES):
+                manager.fontManager.addfont(path)
+        installed = set(manager.get_font_names())
     return ["DejaVu Sans", *(name for name in _FONTS if name in installed)]

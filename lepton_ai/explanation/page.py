@@ -15,6 +15,7 @@ from lepton_ai.data.fields.drawing import (
     picture_html,
     share_bars_html,
 )
+from lepton_ai.explanation.answers import answer_html
 from lepton_ai.explanation.wording import say
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ def explanation_html(found: Explanation, *, language: str = "en") -> str:
     return (
         '<div class="lai-explanation" style="font-size:14px;line-height:1.5">'
         f'<div style="{_TITLE}">{_title(found, language)} {_pill(found, language)}</div>'
-        f"{_inputs(found, language)}{_answer(found, language)}"
+        '<div style="display:flex;gap:12px 32px;flex-wrap:wrap;align-items:flex-start">'
+        f'<div style="flex:1 1 320px;min-width:0">{_inputs(found, language)}</div>'
+        f"{_answer(found, language)}</div>"
         f'<p style="font-size:12px;opacity:.8;margin:12px 0 0">{_legend(language)} · '
         f"{escape(_method(found, language))}</p>{_notes(found, language)}</div>"
     )
@@ -138,11 +141,15 @@ def _answer(found: Explanation, language: str) -> str:
     classes = getattr(field, "classes", None)
     if classes and isinstance(value, str) and np.shape(scores) == (len(classes),):
         order = np.argsort(-np.asarray(scores, dtype=float))[:MOST_CLASSES]
-        return share_bars_html([(classes[i], float(scores[i])) for i in order])
+        bars = share_bars_html([(classes[i], float(scores[i])) for i in order])
+        return f'<div style="flex:1 1 240px;min-width:0">{bars}</div>'
     if isinstance(value, (str, int, float)):
         return ""  # the title says it
     label = escape(say("answer", language))
-    return f'<div><small style="opacity:.8">{label}</small><br>{field.render(value)}</div>'
+    return (
+        f'<div style="flex:1 1 240px;min-width:0"><small style="opacity:.8">{label}</small><br>'
+        f"{answer_html(field, value, found.example)}</div>"
+    )
 
 
 def _legend(language: str) -> str:

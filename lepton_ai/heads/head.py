@@ -61,6 +61,15 @@ class Head(nn.Module, ABC):
     def score(self, outputs: Outputs, predictions: dict[str, Any]) -> Tensor:
         """One number per example, ``[N]``: what explanations explain (the decision's score)."""
 
+    def begin(self, features: Features, targets: dict[str, Tensor], plain: int) -> None:  # noqa: B027
+        """Start from what can be solved without gradient steps; most heads start as they are.
+
+        Args:
+            features: Of at most 20,000 training examples.
+            targets: Encoded targets of the same examples.
+            plain: How many of the features, counted from the first, are the input itself.
+        """
+
     def stages(self) -> dict[str, nn.Module]:
         """The modules that export and quantisation act on, for heads that loop."""
         return {}

@@ -41,6 +41,25 @@ def kernel_outward(kernel: Tensor) -> Tensor:
     return kernel.permute(*range(2, kernel.ndim), 1, 0).contiguous()
 
 
+def convolve(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, strides: tuple[int, ...], padding: str,
+    dilation: tuple[int, ...] = (1, 1, 1), groups: int = 1,
+) -> Tensor:  # fmt: skip
+    """Slide a kernel in torch's layout over sequences [N, L, D] or over maps."""
+    size, dilation = tuple(kernel.shape[2:]), dilation[: kernel.ndim - 2]
+    steps = len(size) == 1
+    if steps:
+        x, kernel = as_image_row(x), kernel.unsqueeze(2)
+        size, strides, dilation = (1, *size), (1, *strides), (1, *dilation)
+    margins: tuple[int, ...] = (0,) * len(size)
+    if padding == "causal":
+        x = F.pad(x, [(size[1] - 1) * dilation[1], 0])
+    elif padding == "same":
+        x, margins = pad_same(x, size, strides, dilation)
+    y = _CONVOLVE[len(size)](x, kernel, bias, strides, margins, dilation, groups)
+    return from_image_row(y) if steps else y
+
+
 class Convolution(Activated):
     """What all convolutions share: arguments, padding, shapes and weights."""
 
@@ -111,18 +130,13 @@ class Convolution(Activated):
             )
         return found
 
-    def padded(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-        """The input and the padding that the convolution adds itself, equal on both sides."""
-        if self.padding == "valid":
-            return x, (0,) * self.rank
-        return pad_same(x, self.kernel_size, self.strides, self.dilation_rate)
-
     def linear(self, x: Tensor) -> Tensor:
         """The weighted sums before the activation."""
-        x, padding = self.padded(self.ready(x))
-        return _CONVOLVE[self.rank](
-            x, self.kernel, self.bias if self.use_bias else None, self.strides, padding,
-            self.dilation_rate, self.groups,
+        x = self.ready(x)
+        bias = self.bias if self.use_bias else None
+        return convolve(
+            x, self.kernel, bias, self.strides, self.padding, self.dilation_rate,
+            self.groups,
         )  # fmt: skip
 
 
@@ -141,26 +155,12 @@ class Conv1D(Convolution):
     rank = 1
     takes_lengths = True
 
-    def padded(self, x: Tensor) -> tuple[Tensor, tuple[int, ...]]:
-        """The row of an image with zeros before and after it."""
-        if self.padding == "valid":
-            return x, (0, 0)
-        size, dilation = self.kernel_size[0], self.dilation_rate[0]
-        if self.padding == "causal":
-            return F.pad(x, [(size - 1) * dilation, 0]), (0, 0)
-        return pad_same(x, (1, size), (1, *self.strides), (1, dilation))
-
     def linear(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The weighted sums before the activation."""
         x = self.ready(x)
         if lengths is not None and self.padding != "valid":
             x = x * within(lengths, x.shape[1]).unsqueeze(-1)
-        row, padding = self.padded(as_image_row(x))
-        y = F.conv2d(
-            row, self.kernel.unsqueeze(2), self.bias if self.use_bias else None,
-            (1, *self.strides), padding, (1, *self.dilation_rate), self.groups,
-        )  # fmt: skip
-        return from_image_row(y)
+        return super().linear(x)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The activation of :meth:`linear`."""

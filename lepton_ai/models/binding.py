@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lepton_ai import registry
 from lepton_ai.data.dataset import Dataset
+from lepton_ai.data.encoding import encode_inputs, encode_targets
 from lepton_ai.data.field import Field, Spec
 from lepton_ai.errors import ConfigError
+from lepton_ai.heads.head import Head
 from lepton_ai.models.backbones.backbone import Backbone
 from lepton_ai.tasks.task import Task
 
@@ -50,6 +53,28 @@ def unfit(kind: type[Backbone], task: Task) -> str:
     if task.needs() not in kind.gives:
         return f"it gives {', '.join(kind.gives)}, the task's head needs {task.needs()}"
     return ""
+
+
+def make_head(task: Task, network: Backbone, specs: dict[str, Spec]) -> Head:
+    """The task's default head for the features of a network."""
+    if task.needs() == "members":
+        return task.head(network.width, specs, members=network.members)  # type: ignore[call-arg]
+    return task.head(network.width, specs)
+
+
+def begin(model: Any, data: Dataset) -> None:
+    """What network and head learn before the first gradient step, from training data."""
+    encoded = encode_inputs(model.task.inputs, model.specs, data.columns)
+    model.network.adapt(encoded)
+    if not model.network.plain:
+        return
+    chosen = np.arange(len(data))
+    if len(data) > 20_000:
+        chosen = np.sort(np.random.default_rng(0).choice(len(data), 20_000, replace=False))
+    with torch.no_grad():
+        features = model.network(model.prepared(encoded.batch(chosen)))
+        targets = encode_targets(model.head, model.specs, data.columns).batch(chosen)
+        model.head.begin(features, targets, model.network.plain)
 
 
 class Whole(Backbone):

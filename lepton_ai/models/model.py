@@ -139,7 +139,7 @@ class Model(nn.Module):
         try:
             self._learn(typed)
             self.build()
-            self.network.adapt(encode_inputs(self.task.inputs, self.specs, typed.columns))
+            binding.begin(self, typed)
         finally:
             if seed is not None:
                 torch.random.set_rng_state(state)
@@ -184,7 +184,12 @@ class Model(nn.Module):
                 self.network = kind(self.specs, task.inputs, task.needs(), **self.arguments)
             except TypeError as error:
                 raise ConfigError(f"The backbone {self.backbone!r}: {error}.") from error
-        self.head = task.head(self.network.width, self.specs)
+        self.head = binding.make_head(task, self.network, self.specs)
+        self.settle()
+
+    def settle(self) -> None:
+        """Lay the weights out as they are fastest; a loaded model has them the same way."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
 
     def _wrap(self, module: nn.Module) -> Backbone:

@@ -206,7 +206,7 @@ class Sequential(Model):
         if isinstance(self.task, Supervised):
             self.task.activation = self._last_activation()
         self.head = self.task.head(0, self.specs)
-        self.eval()
+        self.settle()
 
     def _input_shape(self) -> tuple[int, ...]:
         name, field = next(iter(self.task.inputs.items()))

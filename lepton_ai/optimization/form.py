@@ -17,9 +17,6 @@ def twin(model: Model) -> Model:
     """
     shared = (model.run, model.golden, model.engine)
     memo = {id(thing): thing for thing in shared if thing is not None}
-    for parameter in model.parameters():
-        if parameter.grad is not None:  # gradients are not part of what a model is
-            memo[id(parameter.grad)] = None  # type: ignore[assignment]
     return copy.deepcopy(model, memo)
 
 

@@ -67,12 +67,11 @@ def export(model: Model, encoded: Encoded) -> Graph:
     outputs = sorted(name for name in answered if name not in shown)
     flat = Flat(twin, list(shown), outputs).eval()
     with quiet(), torch.no_grad():
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             flat, tuple(shown.values()), dynamo=True, dynamic_shapes=(tuple(free.values()),),
             input_names=list(shown), output_names=outputs, opset_version=OPSET,
             external_data=False, verbose=False,
         )  # fmt: skip
-        assert program is not None
         proto = program.model_proto
     read = {name for node in proto.graph.node for name in node.input}
     read |= _read_inside(proto.graph) | {value.name for value in proto.graph.output}

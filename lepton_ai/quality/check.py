@@ -1,4 +1,4 @@
-"""``lai.check``: the quality gate. It reports what is wrong with a data set, and whether it passes."""
+"""``lai.check``: the quality gate reports what is wrong with data, and whether it passes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from lepton_ai import registry
-from lepton_ai.data.dataset import Dataset, as_dataset
+from lepton_ai.data.dataset import as_dataset
 from lepton_ai.errors import GateError
 from lepton_ai.quality.checks.check import Finding, Subject
 from lepton_ai.quality.policy import Policy, as_policy
@@ -69,8 +69,18 @@ class Report:
             if finding.fix:
                 lines.append(f"         fix: {finding.fix}")
         if any(finding.fix for finding in self.findings):
-            lines.append("To fix them: cleaned = lai.clean(data, report)")
+            lines.append(f"To fix them: {self.cure(self.findings)}")
         return "\n".join(lines)
+
+    def cure(self, findings: list[Finding]) -> str:
+        """What to type to have findings fixed; empty when no fix is known."""
+        fixes = {finding.fix for finding in findings if finding.fix}
+        if not fixes:
+            return ""
+        asked = sorted(fix for fix in fixes if registry.lookup("fixes", fix).asks)
+        if len(asked) < len(fixes):
+            return "cleaned = lai.clean(data, report)"
+        return f"cleaned = lai.clean(data, report, fixes={asked})"
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values."""
@@ -86,7 +96,8 @@ class Report:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{escape(f.severity)}</td><td>{escape(f.check)}</td>"
-            f"<td style='text-align:left'>{escape(f.message)}</td><td>{escape(f.fix or '')}</td></tr>"
+            f"<td style='text-align:left'>{escape(f.message)}</td>"
+            f"<td>{escape(f.fix or '')}</td></tr>"
             for f in self.findings
         )
         head = "<tr><th>severity</th><th>check</th><th>evidence</th><th>fix</th></tr>"
@@ -103,11 +114,11 @@ class Report:
             return self
         blocks = self.of("blocks")
         listed = "\n".join(f"  {f.check}: {f.message}" for f in blocks)
-        fixable = any(f.fix for f in blocks)
+        cure = self.cure(blocks)
         raise GateError(
             f"Expected data that passes the quality gate; {self.name!r} does not, "
             f"{len(blocks)} {'finding blocks' if len(blocks) == 1 else 'findings block'}:\n{listed}"
-            + ("\nType: cleaned = lai.clean(data, lai.check(data))." if fixable else "")
+            + (f"\nType: report = lai.check(data); {cure}" if cure else "")
         )
 
 

@@ -1,4 +1,4 @@
-"""``lai.clean``: carries out the fixes that the quality gate proposed, and keeps a record of each."""
+"""``lai.clean``: carries out the fixes that the gate proposed, and keeps a record of each."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ def clean(
     if report.examples != len(dataset):
         raise ConfigError(
             f"Expected the report of this data ({len(dataset):,} examples); received one of "
-            f"{report.examples:,} examples of {report.name!r}. Type: lai.clean(data, lai.check(data))"
+            f"{report.examples:,} examples of {report.name!r}. "
+            "Type: lai.clean(data, lai.check(data))"
         )
     wanted = None if fixes is None else {registry.canonical("fixes", name) for name in fixes}
     made: list[tuple[Change, dict[str, Any]]] = []

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import math
 import time
 from typing import Any
@@ -18,10 +17,11 @@ import numpy as np
 
 from lepton_ai.data.column import item
 from lepton_ai.data.field import Field
-from lepton_ai.errors import DataError, UnknownNameError
+from lepton_ai.errors import DataError
 from lepton_ai.registry import near_miss
 from lepton_ai.serving.exchange import Answer, Call, Refused, Upload, json_answer
 from lepton_ai.serving.hosted import Hosted, Shelf
+from lepton_ai.serving.language import chosen_language
 from lepton_ai.serving.limits import read_json
 from lepton_ai.serving.tensors import from_values, is_media, is_text
 
@@ -63,17 +63,21 @@ class Friendly:
             raise DataError('Expected only the option "method", a name, with /explain.')
         start = time.perf_counter()
         example = {name: item(column, 0) for name, column in columns.items()}
-        try:
-            found = model.explain(example, method)
-        except UnknownNameError as error:
-            raise DataError(str(error)) from error
-        document = found.to_json()
-        document = json.loads(document) if isinstance(document, str) else document
+        found = model.explain(example, method)
+        told = found.to_json()
+        parts = [
+            {"input": one["input"], "name": one["part"], "place": one["place"],
+             "weight": one["weight"]}
+            for one in told.pop("attributions")
+        ]  # fmt: skip
+        named = {name: [value] for name, value in found.prediction.items()}
         took = (time.perf_counter() - start) * 1000
-        return json_answer({
-            **_about(call, model), "milliseconds": round(took, 3), **plain(document),
-            "html": found.to_html(),
-        })  # fmt: skip
+        language = chosen_language(call.query.get("lang"), call.headers.get("accept-language", ""))
+        return json_answer(plain({
+            **_about(call, model), "milliseconds": round(took, 3), **told,
+            "prediction": rows_of(named, model.task.outputs)[0], "parts": parts,
+            "html": found.to_html(language=language),
+        }))  # fmt: skip
 
     def _columns(self, rows: list[Row], model: Hosted) -> dict[str, Any]:
         fields = model.task.inputs
@@ -224,10 +228,10 @@ def _csv_rows(raw: bytes, fields: dict[str, Field]) -> list[Row]:
 
 def _cell(text: str, field: Field) -> Any:
     """The JSON value that a text in a form or a table stands for."""
+    if text.strip() == "" and ("enum" in field.schema() or not is_text(field)):
+        return None
     if is_text(field) or is_media(field):
         return text
-    if text.strip() == "":
-        return None
     try:
         return read_json(text)
     except DataError:
@@ -273,7 +277,8 @@ def _named(value: Any, classes: list[str]) -> Any:
 def plain(value: Any) -> Any:
     """A value as JSON can hold it: arrays as lists, numbers that are none as null."""
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        whole = value.dtype.kind in "iub" or (value.dtype.kind == "f" and np.isfinite(value).all())
+        return value.tolist() if whole else plain(value.tolist())
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float):

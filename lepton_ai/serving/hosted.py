@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lepton_ai.data.dataset import Dataset
-from lepton_ai.errors import DataError
+from lepton_ai.errors import ConfigError, DataError, UnknownNameError
 from lepton_ai.models.golden import Golden, record, replay
 from lepton_ai.registry import near_miss
 from lepton_ai.serving.exchange import Refused
@@ -102,12 +102,15 @@ class Hosted:
             Refused: No explainer applies.
         """
         self.require_ready()
-        try:
-            from lepton_ai.explanation import explain
-        except ImportError as error:
-            raise Refused(501, "NotReadyError", f"Explanations are not there: {error}.") from error
+        from lepton_ai.explanation import explain
+
         with self.lock:
-            return explain(self.model, dict(example), method=method)
+            try:
+                return explain(self.model, dict(example), method=method)
+            except UnknownNameError:
+                raise
+            except ConfigError as error:
+                raise Refused(501, "ConfigError", str(error)) from error
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         known = self.model.head.options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from lepton_ai.data.field import Field, Spec
 from lepton_ai.data.fields.image import Image
@@ -55,8 +55,7 @@ class ImageClassification(Task):
         return {"accuracy": Accuracy(), "f1": F1()}
 
     def head(self, width: int, specs: dict[str, Spec]) -> ClassificationHead:
-        field = self.outputs[self.target]
-        assert isinstance(field, Label)
+        field = cast("Label", self.outputs[self.target])
         return ClassificationHead(width, field, name=self.target, dropout=0.2)
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -60,9 +60,8 @@ class SemanticSegmentation(Task):
         return {"iou": IoU(), "pixel_accuracy": Accuracy()}
 
     def head(self, width: int, specs: dict[str, Spec]) -> SegmentationHead:
-        field = self.outputs[self.target]
+        field = cast("Mask", self.outputs[self.target])
         image = next(iter(self.inputs))
-        assert isinstance(field, Mask)
         return SegmentationHead(width, field, specs[image]["size"], image=image, name=self.target)
 
     def sample(self, rng: np.random.Generator, count: int) -> dict[str, Any]:

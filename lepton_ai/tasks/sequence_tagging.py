@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -59,8 +59,7 @@ class SequenceTagging(Task):
         return {"accuracy": Accuracy()}
 
     def head(self, width: int, specs: dict[str, Spec]) -> TaggingHead:
-        field = self.outputs[self.target]
-        assert isinstance(field, Tags)
+        field = cast("Tags", self.outputs[self.target])
         return TaggingHead(width, field, words=next(iter(self.inputs)), name=self.target)
 
     def sample(self, rng: np.random.Generator, count: int) -> dict[str, Any]:

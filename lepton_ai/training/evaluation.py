@@ -24,13 +24,18 @@ class Predictor(Protocol):
         """Columns of predictions for examples."""
 
 
-def evaluate(predictor: Predictor, data: Any, *, batch_size: int = 256) -> dict[str, float]:
+def evaluate(
+    predictor: Predictor, data: Any, *, batch_size: int = 256,
+    metrics: dict[str, Metric] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """How good a predictor is on data: its loss, where it can be reached, and its metrics.
 
     Args:
         predictor: A model, or what ``lai.connect`` gives.
         data: Examples with their expected outputs.
         batch_size: Examples predicted at once.
+        metrics: Metrics to gather in, by name; they can be asked for their interval afterwards.
+            ``None`` takes fresh ones of the task.
 
     Raises:
         DataError: The data lacks a column of the task, or has no example.
@@ -38,14 +43,16 @@ def evaluate(predictor: Predictor, data: Any, *, batch_size: int = 256) -> dict[
     task = predictor.task
     typed = task.typed(as_dataset(data).require())
     if hasattr(predictor, "outputs"):
-        figures = _evaluate_model(predictor, typed, batch_size)
+        figures = _evaluate_model(predictor, typed, batch_size, metrics)
         if predictor.head.exact_in_columns and not typed.transforms:  # type: ignore[attr-defined]
-            figures |= _evaluate_columns(predictor, typed, batch_size)
+            figures |= _evaluate_columns(predictor, typed, batch_size, metrics)
         return figures
-    return _evaluate_columns(predictor, typed, batch_size)
+    return _evaluate_columns(predictor, typed, batch_size, metrics)
 
 
-def _evaluate_model(model: Any, data: Dataset, batch_size: int) -> dict[str, float]:
+def _evaluate_model(
+    model: Any, data: Dataset, batch_size: int, metrics: dict[str, Metric] | None = None
+) -> dict[str, float]:
     inputs = encode_inputs(model.task.inputs, model.specs, data.columns)
     encoded = inputs.merged(encode_targets(model.head, model.specs, data.columns))
     transforms = None
@@ -54,15 +61,17 @@ def _evaluate_model(model: Any, data: Dataset, batch_size: int) -> dict[str, flo
         transforms = EpochTransforms(
             data.transforms, fields, count=len(data), seed=model.seed, epoch=-1
         )
-    return evaluate_encoded(model, encoded, transforms=transforms, batch_size=batch_size)
+    return evaluate_encoded(
+        model, encoded, transforms=transforms, batch_size=batch_size, metrics=metrics
+    )
 
 
 def evaluate_encoded(
     model: Any, encoded: Encoded, *, transforms: EpochTransforms | None = None,
-    batch_size: int = 256,
+    batch_size: int = 256, metrics: dict[str, Metric] | None = None,
 ) -> dict[str, float]:  # fmt: skip
     """Loss and metrics of a model over encoded examples."""
-    metrics = model.task.metrics()
+    metrics = _emptied(model.task, metrics)
     loss = Mean()
     was = model.training
     model.eval()
@@ -85,10 +94,13 @@ def evaluate_encoded(
     return {"loss": loss.compute(), **computed(metrics)}
 
 
-def _evaluate_columns(predictor: Predictor, data: Dataset, batch_size: int) -> dict[str, float]:
+def _evaluate_columns(
+    predictor: Predictor, data: Dataset, batch_size: int,
+    metrics: dict[str, Metric] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Metrics from columns alone, through the fields of the task's outputs."""
     task = predictor.task
-    metrics = task.metrics()
+    metrics = _emptied(task, metrics)
     inputs = data.select(list(task.inputs))
     for start in range(0, len(data), batch_size):
         indices = range(start, min(start + batch_size, len(data)))
@@ -97,6 +109,15 @@ def _evaluate_columns(predictor: Predictor, data: Dataset, batch_size: int) -> d
         for metric in metrics.values():
             metric.update(*task.compared(predictions, expected, metric.wants))
     return computed(metrics)
+
+
+def _emptied(task: Task, metrics: dict[str, Metric] | None) -> dict[str, Metric]:
+    """The metrics given, empty, or fresh ones of the task."""
+    if metrics is None:
+        return task.metrics()
+    for metric in metrics.values():
+        metric.reset()
+    return metrics
 
 
 def computed(metrics: dict[str, Metric]) -> dict[str, float]:

@@ -111,7 +111,6 @@ class Trainer:
     def train(self) -> Run:
         """Train to the end, or until a callback stops it; the run says how it went."""
         settings, model = self.settings, self.model
-        model.to(memory_format=torch.channels_last)
         self.optimizer = optimizers.get(settings.optimizer, settings.learning_rate).make(
             [p for p in model.parameters() if p.requires_grad]
         )

@@ -325,12 +325,8 @@ def test_exports_with_a_batch_of_any_size(name):
     layer, shape = built(name)
     x = inputs_for(name, shape, batch=3)
     any_size = torch.export.Dim("batch")
-    if isinstance(x, list):
-        given, sizes = (x,), ([{0: any_size} for _ in x],)
-    else:
-        given, sizes = (x,), ({0: any_size},)
-    if isinstance(layer, layers.TransformerEncoder | layers.MultiHeadAttention):
-        sizes = ({0: any_size},)
-    program = torch.export.export(layer.eval(), given, dynamic_shapes=sizes)
+    several = isinstance(x, list)
+    sizes = (([{0: any_size} for _ in x],),) if several else ({0: any_size},)
+    program = torch.export.export(layer.eval(), (x,), dynamic_shapes=sizes)
     again = inputs_for(name, shape, batch=2, seed=7)
     assert torch.allclose(program.module()(again), layer(again), atol=1e-6)

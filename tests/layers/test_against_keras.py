@@ -155,6 +155,72 @@ def test_convolution_flatten_dense():
     close(a.detach().numpy(), keras.ops.convert_to_numpy(b))
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "padding"),
+    [
+        (3, 1, "valid"), (3, 2, "valid"), (2, 3, "valid"), (2, 2, "valid"), (4, 2, "valid"),
+        (3, 1, "same"), (2, 2, "same"), (4, 2, "same"), (1, 1, "same"),
+    ],
+)  # fmt: skip
+def test_transposed_convolution(rank, kernel_size, strides, padding):
+    x = draw(2, *PLACES[rank], 4)
+    same(f"Conv{rank}DTranspose", x, 3, kernel_size, strides, padding, activation="tanh")
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize(("kernel_size", "strides"), [(3, 2), (5, 2), (2, 3), (4, 1), (5, 4)])
+def test_transposed_convolution_turns_a_convolution_round(rank, kernel_size, strides):
+    """With unequal padding Keras's torch backend differs from TensorFlow; the definition does not.
+
+    <convolution(x), y> equals <x, transposed(y)> for every x and y.
+    """
+    places = tuple(n * strides for n in PLACES[rank])
+    x, y = draw(2, *places, 3), draw(2, *PLACES[rank], 4, seed=1)
+    ahead = getattr(layers, f"Conv{rank}D")(4, kernel_size, strides, "same", use_bias=False)
+    back = getattr(layers, f"Conv{rank}DTranspose")(3, kernel_size, strides, "same", use_bias=False)
+    ahead.build(x.shape[1:])
+    back.build(y.shape[1:])
+    kernel = draw(*(kernel_size,) * rank, 3, 4)
+    ahead.load_keras_weights([kernel])
+    back.load_keras_weights([kernel])
+    left = (ours(ahead.double(), x) * y.astype("float64")).sum()
+    right = (x.astype("float64") * ours(back.double(), y)).sum()
+    assert abs(left - right) <= 1e-8 * np.abs(x).sum()
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel_size", "strides", "padding", "dilation_rate"),
+    [(3, 1, "valid", 1), (3, 2, "same", 1), (2, 1, "same", 2), (3, 1, "valid", 2)],
+)
+@pytest.mark.parametrize("depth_multiplier", [1, 3])
+def test_convolution_by_channel(
+    rank, kernel_size, strides, padding, dilation_rate, depth_multiplier
+):
+    x = draw(2, *PLACES[rank], 4)
+    named = {"dilation_rate": dilation_rate, "depth_multiplier": depth_multiplier}
+    same(f"DepthwiseConv{rank}D", x, kernel_size, strides, padding, **named)
+    same(f"SeparableConv{rank}D", x, 5, kernel_size, strides, padding, activation="relu", **named)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "rank"),
+    [
+        ("UpSampling1D", (3,), 1), ("UpSampling2D", ((2, 3),), 2), ("UpSampling3D", (2,), 3),
+        ("UpSampling2D", (2, None, "bilinear"), 2),
+        ("ZeroPadding1D", (2,), 1), ("ZeroPadding1D", ((1, 2),), 1),
+        ("ZeroPadding2D", ((1, 2),), 2), ("ZeroPadding2D", (((1, 0), (2, 3)),), 2),
+        ("ZeroPadding3D", ((1, 2, 0),), 3),
+        ("Cropping1D", (), 1), ("Cropping1D", ((1, 2),), 1), ("Cropping2D", (), 2),
+        ("Cropping2D", ((1, 2),), 2), ("Cropping2D", (((1, 0), (2, 3)),), 2),
+        ("Cropping3D", (), 3),
+    ],
+)  # fmt: skip
+def test_resizing(name, args, rank):
+    same(name, draw(2, *PLACES[rank], 3), *args)
+
+
 # Pooling
 
 

@@ -93,6 +93,7 @@ def heat_overlay(picture: Pillow.Image, heat: np.ndarray) -> Pillow.Image:
     # Half of the contrast is kept for the picture, so that the glow is seen on black and on white.
     ground = np.asarray(grey.resize((width, height), Pillow.Resampling.NEAREST), dtype=float)
     ground = 24 + ground * 0.62
+    heat = _smooth(heat, max(heat.shape) / 32)  # single pixels of a gradient are mostly noise
     scale = np.quantile(np.abs(heat), 0.995) or np.abs(heat).max() or 1.0
     signed = Pillow.fromarray(np.clip(heat / scale, -1, 1).astype(np.float32))
     signed = np.asarray(signed.resize((width, height), Pillow.Resampling.BILINEAR))
@@ -100,6 +101,22 @@ def heat_overlay(picture: Pillow.Image, heat: np.ndarray) -> Pillow.Image:
     glow = np.where((signed >= 0)[..., None], _GLOW_FOR, _GLOW_AGAINST)
     mixed = ground[..., None] * (1 - strength) + glow * strength
     return Pillow.fromarray(np.clip(mixed, 0, 255).astype(np.uint8))
+
+
+def _smooth(heat: np.ndarray, radius: float) -> np.ndarray:
+    """A map blurred by a Gaussian of that radius in pixels; its edges are mirrored."""
+    reach = min(int(3 * radius), min(heat.shape) - 1)
+    if reach < 1:
+        return heat
+    bell = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
+    bell /= bell.sum()
+    for axis in (0, 1):
+        margin = [(reach, reach) if a == axis else (0, 0) for a in (0, 1)]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(heat, margin, mode="reflect"), len(bell), axis=axis
+        )
+        heat = windows @ bell
+    return heat
 
 
 def mask_html(mask: np.ndarray, classes: Sequence[str], picture: Pillow.Image | None = None) -> str:

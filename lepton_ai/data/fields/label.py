@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lepton_ai.data.column import Column, as_column
 from lepton_ai.data.field import Field, Part, Spec
-from lepton_ai.errors import DataError
+from lepton_ai.errors import DataError, NotReadyError
 from lepton_ai.registry import near_miss
 
 variants = {"label": "Label"}
@@ -25,12 +25,28 @@ class Label(Field):
 
     Args:
         classes: Names in the order of their numbers; ``None`` learns them from training data.
+        open: Whether classes never met in training are borne (in inputs they count as unknown).
     """
 
     widget: ClassVar[str] = "choice"
 
-    def __init__(self, classes: list[str] | None = None) -> None:
+    def __init__(self, classes: list[str] | None = None, open: bool = False) -> None:  # noqa: A002
         self.classes = [str(name) for name in classes] if classes is not None else None
+        self.open = open
+
+    @property
+    def known(self) -> list[str]:
+        """The classes.
+
+        Raises:
+            NotReadyError: They are not known yet.
+        """
+        if self.classes is None:
+            raise NotReadyError(
+                "Expected a label whose classes are known; it has not met training data. "
+                "Type: Label(['cat', 'dog'])."
+            )
+        return self.classes
 
     def read(self, values: Any) -> Column:
         column = as_column(values)
@@ -63,19 +79,18 @@ class Label(Field):
         return column.cast(pa.string())
 
     def _by_number(self, column: pa.Array) -> pa.Array:
-        assert self.classes is not None
         low, high = pc.min_max(column).as_py().values()
-        if low is not None and (low < 0 or high >= len(self.classes)):
+        if low is not None and (low < 0 or high >= len(self.known)):
             raise DataError(
-                f"Expected class numbers from 0 to {len(self.classes) - 1} (the classes are "
-                f"{', '.join(self.classes[:10])}); received {low if low < 0 else high}."
+                f"Expected class numbers from 0 to {len(self.known) - 1} (the classes are "
+                f"{', '.join(self.known[:10])}); received {low if low < 0 else high}."
             )
-        return pa.array(self.classes, pa.string()).take(column)
+        return pa.array(self.known, pa.string()).take(column)
 
     def check(self, values: Column) -> None:
         if not isinstance(values, pa.Array):
             raise DataError(f"Expected a column of classes; received {type(values).__name__}.")
-        if self.classes is None:
+        if self.classes is None or self.open:
             return
         outside = pc.and_(pc.invert(pc.is_in(values, pa.array(self.classes, pa.string()))),
                           pc.is_valid(values))  # fmt: skip
@@ -119,12 +134,11 @@ class Label(Field):
 
     def learn(self, column: Column, wish: dict[str, Any]) -> Spec:
         self.adapt(column)
-        assert self.classes is not None
         return {"classes": self.classes}
 
     def to_tensor(self, column: Column, spec: Spec) -> Tensor:
         """``[N]`` int64 class numbers; missing and (as an input) unknown ones are -1."""
-        classes = pa.array(spec.get("classes") or self.classes, pa.string())
+        classes = pa.array(spec.get("classes") or self.known, pa.string())
         numbers = pc.fill_null(pc.index_in(self._named(column), classes), -1)
         return torch.from_numpy(numbers.to_numpy(zero_copy_only=False).astype(np.int64))
 

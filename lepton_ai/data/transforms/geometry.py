@@ -99,18 +99,19 @@ def resample_mask(masks: Tensor, matrix: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def _points(height: int, width: int) -> Tensor:
-    """Coordinates of the points of a picture, ``[H * W, 3]``, the last of them 1."""
+    """Coordinates of the points of a picture, ``[3, H * W]``: across, down, and 1."""
     x = (torch.arange(width) + 0.5) * (2 / width) - 1
     y = (torch.arange(height) + 0.5) * (2 / height) - 1
-    plane = torch.ones(height, width, 3)
-    plane[..., 0], plane[..., 1] = x, y[:, None]
-    return plane.reshape(-1, 3)
+    plane = torch.ones(3, height, width)
+    plane[0], plane[1] = x, y[:, None]
+    return plane.reshape(3, -1)
 
 
 def _grid(matrix: Tensor, height: int, width: int) -> Tensor:
-    points = _points(height, width)
-    grid = torch.matmul(points, matrix[:, :2].transpose(1, 2))
-    return grid.view(len(matrix), height, width, 2)
+    """From where each point comes, ``[N, H, W, 2]``, in the memory order ``[N, 2, H, W]``."""
+    rows = matrix[:, :2].reshape(-1, 3)  # one product for the whole batch, not one for each sample
+    places = (rows @ _points(height, width)).view(len(matrix), 2, height, width)
+    return places.permute(0, 2, 3, 1)
 
 
 def affine(
@@ -133,22 +134,25 @@ def affine(
     given = next(v for v in (angle, scale_y, scale_x, shift_y, shift_x, shear) if v is not None)
     zero, one = torch.zeros(len(given)), torch.ones(len(given))
     turn = torch.deg2rad(angle) if angle is not None else zero
-    lean = torch.tan(torch.deg2rad(shear)) if shear is not None else zero
-    cos, sin = turn.cos(), turn.sin()
     aspect = height / width
-    down = one if scale_y is None else 1 / scale_y
-    across = one if scale_x is None else 1 / scale_x
-    matrix = torch.zeros(len(given), 3, 3)
+    cos, sin = turn.cos(), turn.sin()
     # the way back: shift, then turn, then shear, then scale
-    matrix[:, 0, 0] = (cos + lean * sin) * across
-    matrix[:, 0, 1] = (lean * cos - sin) * aspect * across
-    matrix[:, 1, 0], matrix[:, 1, 1] = sin / aspect * down, cos * down
-    matrix[:, 2, 2] = 1
-    shift = torch.stack(
-        [zero if shift_x is None else shift_x, zero if shift_y is None else shift_y], dim=1
-    )
-    matrix[:, :2, 2] = -(matrix[:, :2, :2] @ (2 * shift)[:, :, None])[:, :, 0]
-    return matrix
+    across, aslant = cos, -sin
+    if shear is not None:
+        lean = torch.tan(torch.deg2rad(shear))
+        across, aslant = cos + lean * sin, lean * cos - sin
+    rows = [across, aslant * aspect, sin / aspect, cos]
+    if scale_x is not None:
+        rows[:2] = rows[0] / scale_x, rows[1] / scale_x
+    if scale_y is not None:
+        rows[2:] = rows[2] / scale_y, rows[3] / scale_y
+    back = [zero, zero]
+    if shift_x is not None or shift_y is not None:
+        right = zero if shift_x is None else 2 * shift_x
+        down = zero if shift_y is None else 2 * shift_y
+        back = [-(rows[0] * right + rows[1] * down), -(rows[2] * right + rows[3] * down)]
+    cells = [rows[0], rows[1], back[0], rows[2], rows[3], back[1], zero, zero, one]
+    return torch.stack(cells, dim=1).view(-1, 3, 3)
 
 
 def span(name: str, value: float | Sequence[float], *, middle: float = 0.0) -> tuple[float, float]:

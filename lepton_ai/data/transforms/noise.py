@@ -44,9 +44,9 @@ class GaussianNoise(Transform):
             if is_mask:
                 continue
             pictures = columns[name]
-            size = pictures[0].numel() if len(pictures) else 0
-            places = parameters["start"][:, None] + torch.arange(size)
-            noise = _bank()[places % _BANK] * parameters["sign"][:, None]
+            size = int(np.prod(pictures.shape[1:]))
+            windows = _bank(-(-(_BANK + size) // _BANK)).unfold(0, size, 1)
+            noise = windows[parameters["start"]] * parameters["sign"][:, None]
             strength = self.deviation * (255.0 if pictures.dtype == torch.uint8 else 1.0)
             noisy = pictures.float() + noise.view(pictures.shape) * strength
             changed[name] = restored(noisy, pictures)
@@ -54,6 +54,7 @@ class GaussianNoise(Transform):
 
 
 @cache
-def _bank() -> Tensor:
-    """A million numbers of the bell curve, always the same."""
-    return torch.from_numpy(np.random.default_rng(0).standard_normal(_BANK, dtype=np.float32))
+def _bank(times: int) -> Tensor:
+    """A million numbers of the bell curve, always the same, so many times over."""
+    numbers = np.random.default_rng(0).standard_normal(_BANK, dtype=np.float32)
+    return torch.from_numpy(np.tile(numbers, times))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from lepton_ai.data.encoding import Encoded
-from lepton_ai.data.field import Field, Spec
+from lepton_ai.data.field import Field
 from lepton_ai.errors import ConfigError
 
 Inputs = dict[str, Tensor]
@@ -36,6 +36,9 @@ class Backbone(nn.Module, ABC):
     prefers_bfloat16: ClassVar[bool] = False
     """Whether training in bfloat16 was measured to be faster where the processor has it."""
     width: int = 0
+    plain: int = 0
+    """How many of its features, counted from the first, are the input itself."""
+    members: int = 1
 
     @classmethod
     def wish(cls, name: str, field: Field, **arguments: Any) -> dict[str, Any]:

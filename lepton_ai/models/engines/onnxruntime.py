@@ -57,7 +57,7 @@ class OnnxRuntime(Exported):
             return cls((folder / FILE).read_bytes(), **config)
         except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph, errors.InvalidArgument,
                 errors.NotImplemented, TypeError, OSError) as error:  # fmt: skip
-            raise ArtifactError(f"{folder / FILE} cannot be run by ONNX Runtime: {error}") from error
+            raise ArtifactError(f"ONNX Runtime cannot run {folder / FILE}: {error}") from error
 
     def megabytes(self) -> float:
         return len(self.graph) / 1e6

@@ -90,7 +90,7 @@ class OpenVino(Exported):
         try:
             return cls(core.read_model(folder / FILE), **config)
         except (RuntimeError, TypeError, KeyError) as error:
-            raise ArtifactError(f"{folder / FILE} cannot be run by OpenVINO: {error}") from error
+            raise ArtifactError(f"OpenVINO cannot run {folder / FILE}: {error}") from error
 
     def megabytes(self) -> float:
         constants = (op for op in self.model.get_ops() if op.get_type_name() == "Constant")

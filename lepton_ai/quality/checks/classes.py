@@ -40,14 +40,12 @@ class SingleExampleClasses(Check):
         if not len(alone):
             return
         rows = np.flatnonzero(np.isin(numbers, alone))
-        listed = ", ".join(
-            f"{names[numbers[row]]!r} (row {row})" for row in rows[:5]
-        )
+        listed = ", ".join(f"{names[numbers[row]]!r} (row {row})" for row in rows[:5])
         yield self.finding(
             subject,
             f"{len(alone)} of {len(names)} classes of {subject.target!r} have a single example: "
-            f"{listed}{', ...' if len(rows) > 5 else ''}. Add examples, or leave the class out with "
-            "lai.clean(data, report, fixes=['drop_classes']).",
+            f"{listed}{', ...' if len(rows) > 5 else ''}. Add examples, or leave the class out "
+            "with lai.clean(data, report, fixes=['drop_classes']).",
             column=subject.target,
             rows=rows,
         )

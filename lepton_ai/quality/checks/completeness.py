@@ -45,8 +45,8 @@ class SkippedMembers(Check):
         first = "; ".join(f"{s.member}: {s.reason}" for s in skipped[:3])
         yield self.finding(
             subject,
-            f"{len(skipped):,} of {len(skipped) + kept:,} members of the source ({share:.1%}) could "
-            f"not be read and were left out: {first}{'; ...' if len(skipped) > 3 else '.'}",
+            f"{len(skipped):,} of {len(skipped) + kept:,} members of the source ({share:.1%}) "
+            f"could not be read and were left out: {first}{'; ...' if len(skipped) > 3 else '.'}",
             severity="blocks" if share > subject.policy.skipped_share else None,
         )
 

@@ -15,12 +15,6 @@ from lepton_ai.quality.checks.check import Check, Finding, Planted, Subject, of_
 variants = {"duplicates": "Duplicates", "conflicting_labels": "ConflictingLabels"}
 
 
-def _targets(subject: Subject) -> np.ndarray:
-    """A number for each example's target; equal targets have equal numbers."""
-    assert subject.target is not None
-    return row_digests(subject.data, [subject.target])
-
-
 def _conflicting(subject: Subject) -> np.ndarray:
     """Which examples have the inputs of another that has another target, ``[N]`` bool."""
     if "conflicting" not in subject.kept:
@@ -29,7 +23,9 @@ def _conflicting(subject: Subject) -> np.ndarray:
         if subject.target is not None and (sizes > 1).any():
             known = ~missing(subject.data[subject.target])
             rows = np.flatnonzero((sizes > 1) & known)
-            _, number = np.unique(_targets(subject)[rows], return_inverse=True)
+            _, number = np.unique(
+                row_digests(subject.data, [subject.target])[rows], return_inverse=True
+            )
             lowest = np.full(group.max() + 1, np.iinfo(np.int64).max)
             highest = np.full(group.max() + 1, -1)
             np.minimum.at(lowest, group[rows], number)

@@ -89,9 +89,7 @@ def _one_by_one(column: Any) -> Measures:
             if value is None:
                 continue  # a missing value, which another check tells of
             named = column.paths[index] if isinstance(column, Files) else f"picture {index}"
-            picture = (
-                decode(value, name=named) if isinstance(value, bytes) else as_picture(value)
-            )
+            picture = decode(value, name=named) if isinstance(value, bytes) else as_picture(value)
             bounds = np.atleast_2d(picture.getextrema()).astype(np.float64)
         except (DataError, OSError, ValueError, TypeError) as error:
             faults[index] = str(error)
@@ -196,9 +194,7 @@ class OddPictureSizes(Check):
     def planted(cls, rng: np.random.Generator) -> Planted:
         pictures = [rng.integers(0, 255, (16, 16, 3), dtype=np.uint8) for _ in range(20)]
         pictures[3] = rng.integers(0, 255, (100, 16, 3), dtype=np.uint8)
-        return Planted(
-            Dataset({"image": Items(pictures), "label": ["no", "yes"] * 10}), [3]
-        )
+        return Planted(Dataset({"image": Items(pictures), "label": ["no", "yes"] * 10}), [3])
 
 
 class MixedChannels(Check):
@@ -226,9 +222,7 @@ class MixedChannels(Check):
     def planted(cls, rng: np.random.Generator) -> Planted:
         pictures = [rng.integers(0, 255, (16, 16, 3), dtype=np.uint8) for _ in range(20)]
         pictures[5] = rng.integers(0, 255, (16, 16), dtype=np.uint8)
-        return Planted(
-            Dataset({"image": Items(pictures), "label": ["no", "yes"] * 10}), [5]
-        )
+        return Planted(Dataset({"image": Items(pictures), "label": ["no", "yes"] * 10}), [5])
 
 
 def _encoded(rng: np.random.Generator) -> bytes:

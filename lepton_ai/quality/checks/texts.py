@@ -70,11 +70,9 @@ class LongTexts(Check):
     def planted(cls, rng: np.random.Generator) -> Planted:
         texts = _sentences(rng, 40)
         texts[8] = " ".join(_sentences(rng, 200))
-        return Planted(
-            Dataset({"text": texts, "label": ["no", "yes"] * 20}, {"text": Text()}), [8]
-        )
+        return Planted(Dataset({"text": texts, "label": ["no", "yes"] * 20}, {"text": Text()}), [8])
 
 
 def _sentences(rng: np.random.Generator, count: int) -> list[str]:
-    words = np.array("the a red blue house tree runs stands near far old new".split())
+    words = np.array(["the", "a", "red", "blue", "house", "tree", "runs", "near", "far", "old"])
     return [" ".join(rng.choice(words, 8)) + f" {number}" for number in range(count)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -53,16 +53,22 @@ class Fix(ABC):
         """What was changed, in a few words."""
         parts: list[str] = []
         if len(change.rows):
-            parts.append(f"removed {len(change.rows):,} examples")
+            parts.append(f"removed {counted(len(change.rows), 'example')}")
         if change.columns:
             parts.append(f"removed the column {', '.join(map(repr, change.columns))}")
         for name, rows in change.cleared.items():
-            parts.append(f"made {len(rows):,} values of {name!r} missing")
+            parts.append(f"made {counted(len(rows), 'value')} of {name!r} missing")
         return ", ".join(parts) or "changed nothing"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-Record = dict[str, Any]
-"""One change that was made, as JSON values."""
+def counted(count: int, noun: str) -> str:
+    """``"1 example"``, ``"1,200 examples"``.
+
+    Example:
+        >>> counted(2, "example")
+        '2 examples'
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

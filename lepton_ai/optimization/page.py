@@ -1,0 +1,170 @@
+"""The report as a piece of HTML: a plot of latency against the headline metric, and the table."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from lepton_ai.optimization.report import Candidate, Report
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 64, 150, 16, 48
+COLOURS = {
+    "original": "#000000", "chosen": "#009E73", "good": "#0072B2", "refused": "#D55E00",
+}  # fmt: skip
+"""Okabe and Ito's palette, which the colour-blind can tell apart; the marks differ too."""
+
+STYLE = """<style>
+.lepton-optimization{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;padding:8px}
+.lepton-optimization table{border-collapse:collapse;margin:12px 0;display:block;overflow-x:auto}
+.lepton-optimization th,.lepton-optimization td{padding:4px 10px;text-align:right;
+border-bottom:1px solid #ddd;white-space:nowrap}
+.lepton-optimization th{border-bottom:2px solid #555;font-weight:600}
+.lepton-optimization td:first-child,.lepton-optimization th:first-child,
+.lepton-optimization td:last-child,.lepton-optimization th:last-child{text-align:left}
+.lepton-optimization td:last-child{white-space:normal;min-width:14em}
+.lepton-optimization tr.chosen td{background:#e3f5ef;font-weight:600}
+.lepton-optimization .note{color:#555}
+</style>"""
+
+
+def report_html(report: Report) -> str:
+    """The whole report; it needs nothing from anywhere else."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in report.header())
+    body = "".join(
+        f'<tr class="{escape(candidate.verdict)}">'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for candidate, row in zip(report.candidates, report.rows(), strict=True)
+    )
+    return (
+        f'{STYLE}<div class="lepton-optimization"><p><strong>{escape(report.reason)}</strong></p>'
+        f"{plot_svg(report)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f'<p class="note">{escape(report.footnote())}</p></div>'
+    )
+
+
+def plot_svg(report: Report) -> str:
+    """Latency (logarithmic) against the headline metric; the front is what nothing beats."""
+    shown = [
+        c for c in report.candidates
+        if c.timings and c.figure is not None and math.isfinite(c.figure)
+    ]  # fmt: skip
+    if not shown:
+        return ""
+    size = shown[0].timings[0].batch_size
+    along = _scale([math.log(c.timings[0].median) for c in shown], LEFT, WIDTH - RIGHT)
+    edges = [edge for c in shown for edge in (c.interval or (c.figure,))]
+    up = _scale([float(edge) for edge in edges if edge is not None], HEIGHT - BOTTOM, TOP)
+    places = {
+        c.name: (along(math.log(c.timings[0].median)), up(float(c.figure or 0.0))) for c in shown
+    }
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%" role="img" '
+        f'aria-label="{escape(report.headline)} against milliseconds at batch {size}" '
+        'xmlns="http://www.w3.org/2000/svg" font-family="system-ui,sans-serif" font-size="12">',
+        *_axes(report, shown, size, up, along),
+        *_front(report, shown, places),
+    ]
+    for candidate in shown:
+        parts.append(_whisker(candidate, places[candidate.name][0], up))
+    for candidate in shown:
+        parts.append(_mark(candidate, *places[candidate.name]))
+    parts += _labels(shown, places)
+    return "".join(parts) + "</svg>"
+
+
+class _scale:  # noqa: N801
+    """From figures to places between two edges, with a margin."""
+
+    def __init__(self, values: list[float], start: float, stop: float) -> None:
+        low, high = min(values), max(values)
+        margin = 0.12 * (high - low) or 0.05 * abs(high) or 0.01
+        self.low, self.high, self.start, self.stop = low - margin, high + margin, start, stop
+
+    def __call__(self, value: float) -> float:
+        share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.stop - self.start)
+
+
+def _axes(
+    report: Report, shown: list[Candidate], size: int, up: _scale, along: _scale
+) -> list[str]:
+    floor, end = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = [
+        f'<path d="M{LEFT} {TOP}V{floor}H{end}" fill="none" stroke="#555"/>',
+        f'<text x="{(LEFT + end) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
+        f"milliseconds at batch {size} (logarithmic; left is faster)</text>",
+        f'<text transform="translate(14 {(TOP + floor) / 2}) rotate(-90)" text-anchor="middle">'
+        f"{escape(report.headline)}</text>",
+    ]
+    for step in range(5):
+        value = up.low + (up.high - up.low) * (step + 0.5) / 5
+        y = up(value)
+        parts.append(
+            f'<path d="M{LEFT} {y:.1f}H{end}" stroke="#e5e5e5"/>'
+            f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
+        )
+        value = along.low + (along.high - along.low) * (step + 0.5) / 5
+        x = along(value)
+        parts.append(
+            f'<path d="M{x:.1f} {floor}v4" stroke="#555"/>'
+            f'<text x="{x:.1f}" y="{floor + 17}" text-anchor="middle">{math.exp(value):.2g}</text>'
+        )
+    return parts
+
+
+def _front(
+    report: Report, shown: list[Candidate], places: dict[str, tuple[float, float]]
+) -> list[str]:
+    """A dotted line through the forms that no other beats in both."""
+    sign = 1 if report.higher_is_better else -1
+    best, front = -math.inf, []
+    for candidate in sorted(shown, key=lambda c: c.timings[0].median):
+        if sign * (candidate.figure or 0.0) > best:
+            best = sign * (candidate.figure or 0.0)
+            front.append(places[candidate.name])
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in front)
+    return [f'<path d="M{path}" fill="none" stroke="#999" stroke-dasharray="3 4"/>']
+
+
+def _whisker(candidate: Candidate, x: float, up: _scale) -> str:
+    if candidate.interval is None:
+        return ""
+    low, high = (up(edge) for edge in candidate.interval)
+    colour = COLOURS.get(candidate.verdict, "#555")
+    return f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" opacity="0.35"/>'
+
+
+def _mark(candidate: Candidate, x: float, y: float) -> str:
+    colour = COLOURS.get(candidate.verdict, "#555")
+    title = f"<title>{escape(candidate.name)}: {escape(candidate.reason)}</title>"
+    if candidate.verdict == "original":
+        shape = f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="{colour}">'
+        return f"{shape}{title}</rect>"
+    if candidate.verdict == "refused":
+        return (
+            f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" stroke="{colour}" '
+            f'stroke-width="2" fill="none">{title}</path>'
+        )
+    radius = 7 if candidate.verdict == "chosen" else 5
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{title}</circle>'
+
+
+def _labels(shown: list[Candidate], places: dict[str, tuple[float, float]]) -> list[str]:
+    """Names in a column at the right edge, joined to their marks, so that none covers another."""
+    order = sorted(shown, key=lambda c: places[c.name][1])
+    step = min(18.0, (HEIGHT - TOP - BOTTOM) / max(len(order), 1))
+    middle = sum(places[c.name][1] for c in order) / len(order)
+    top = min(max(middle - step * len(order) / 2, TOP + 8), HEIGHT - BOTTOM - step * len(order))
+    parts = []
+    for number, candidate in enumerate(order):
+        x, y = places[candidate.name]
+        line = max(top, TOP + 8) + step * number
+        colour = COLOURS.get(candidate.verdict, "#555")
+        weight = ' font-weight="700"' if candidate.verdict == "chosen" else ""
+        parts.append(
+            f'<path d="M{x + 8:.1f} {y:.1f}L{WIDTH - RIGHT + 6} {line:.1f}" stroke="#bbb" '
+            f'stroke-width="0.7" fill="none"/><text x="{WIDTH - RIGHT + 9}" y="{line + 4:.1f}" '
+            f'fill="{colour}"{weight}>{escape(candidate.name)}</text>'
+        )
+    return parts
