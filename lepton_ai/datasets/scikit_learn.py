@@ -13,6 +13,7 @@ from lepton_ai.extras import installed, require
 if TYPE_CHECKING:
     from lepton_ai.data import Dataset
 
+
 class ScikitLearnTable(NamedDataset):
     """A table of numbers; ``test`` is a fixed fifth."""
 

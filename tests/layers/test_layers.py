@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lepton_ai import layers
+from lepton_ai import layers, registry
 from lepton_ai.errors import (
     ConfigError,
     DataError,
@@ -34,7 +34,6 @@ from lepton_ai.layers import (
 from lepton_ai.layers.layer import penalty
 from lepton_ai.layers.lengths import call
 from lepton_ai.layers.randomness import drawing_from, generator
-from lepton_ai.registry import register
 
 # Messages
 
@@ -56,7 +55,7 @@ from lepton_ai.registry import register
             ConfigError,
             "stddev",
         ),
-        (lambda: Dense(3, kernel_regularizer="l3"), ConfigError, "Did you mean 'l"),
+        (lambda: Dense(3, kernel_regularizer="l1l2x"), ConfigError, "Did you mean 'l1_l2'"),
         (lambda: Dense(3, kernel_regularizer={"l2": -1}), ConfigError, "1e-4"),
         (lambda: Dense(3, kernel_constraint="max_norm"), ConfigError, "does not support"),
         (lambda: Dense(3, unit=4), ConfigError, "Did you mean 'units'"),
@@ -394,12 +393,14 @@ def test_symbols_of_a_network_with_two_inputs():
     assert layers.MultiHeadAttention(2, 3)(query, value).shape == (5, 4)
 
 
-def test_a_layer_of_ones_own():
+def test_a_layer_of_ones_own(monkeypatch):
+    monkeypatch.setitem(registry._registered, "layers", {})
+
     class Doubled(layers.Layer):
         def forward(self, x):
             return 2 * self.ready(x)
 
-    register("layers", "Doubled", Doubled)
+    registry.register("layers", "Doubled", Doubled)
     wrapped = layers.TimeDistributed(Doubled())
     again = layers.TimeDistributed.from_config(wrapped.config())
     assert torch.equal(again(torch.ones(1, 2, 3)), torch.full((1, 2, 3), 2.0))

@@ -1,0 +1,76 @@
+"""``lepton fit``: train on a source, with everything inferred that is not said."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from lepton_ai.cli.opening import open_source
+from lepton_ai.cli.options import JsonOption, SeedOption, TargetOption, WorkspaceOption, named
+from lepton_ai.cli.output import answering
+
+
+def fit(
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a data set's name.")
+    ],
+    target: TargetOption = None,
+    task: Annotated[
+        str | None, named("tasks", "--task", meaning="What is asked; guessed if not given.")
+    ] = None,
+    backbone: Annotated[
+        str | None, named("backbones", "--backbone", meaning="The network; the task's usual one.")
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Data to judge on; a fifth is held out if not given."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Rounds over the data.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Examples in a step.")] = None,
+    optimizer: Annotated[
+        str | None, named("optimizers", "--optimizer", meaning="How weights follow gradients.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Size of the steps.")] = None,
+    gate: Annotated[bool, typer.Option(help="Stop data that fails the quality gate.")] = True,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FOLDER", help="Where to save the model."),
+    ] = None,
+    seed: SeedOption = 0,
+    workspace: WorkspaceOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a model on a source and save it.
+
+    What is not said is inferred, and the output tells how to say it otherwise.
+    """
+    with answering(json) as output:
+        from lepton_ai.automl import train
+        from lepton_ai.models.artifact import refuse_foreign_folder
+        from lepton_ai.workspace import as_workspace
+
+        if out is not None:
+            refuse_foreign_folder(out)  # before minutes of training, not after
+        given: dict[str, Any] = {
+            "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate,
+        }  # fmt: skip
+        data = open_source(source, target=target, workspace=workspace)
+        held = None if test is None else open_source(
+            test, target=target, split="test", workspace=workspace
+        )  # fmt: skip
+        model = train(
+            data, target, task=task, backbone=backbone, test=held, epochs=epochs, seed=seed,
+            verbose=0 if json else "auto", workspace=workspace, gate=gate,
+            **{name: value for name, value in given.items() if value is not None},
+        )  # fmt: skip
+        folder = out or as_workspace(workspace).folder("models") / model.run.id
+        model.save(folder)
+        document = {
+            "model": str(folder),
+            "run": model.run.id,
+            "task": repr(model.task),
+            **model.trained.result.to_json(),
+        }
+        out_text = f"saved:     {folder}  [lepton predict {folder} ... | lepton serve {folder}]"
+        output.answer(document, out_text)
