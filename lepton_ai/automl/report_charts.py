@@ -8,8 +8,8 @@ from html import escape
 
 import numpy as np
 
-WIDTH, HEIGHT = 420, 210
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 104, 10, 26
+WIDTH, HEIGHT = 348, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 38, 100, 10, 26
 
 
 def line_chart(lines: Sequence[tuple[str, Sequence[float]]], *, across: str, name: str) -> str:
@@ -24,6 +24,7 @@ def line_chart(lines: Sequence[tuple[str, Sequence[float]]], *, across: str, nam
         >>> line_chart([("training", [0.9, 0.5])], across="round", name="loss")[:4]
         '<svg'
     """
+    lines = [(label, values) for label, values in lines if any(map(math.isfinite, values))]
     known = [v for _, values in lines for v in values if math.isfinite(v)]
     if not known:
         return ""
@@ -47,18 +48,20 @@ def line_chart(lines: Sequence[tuple[str, Sequence[float]]], *, across: str, nam
         for i in range(0, longest, every)
     )
     grid += f'<text x="{WIDTH - _RIGHT + 14}" y="{HEIGHT - 8}">{escape(across)}</text>'
-    ends = _apart([y(values[-1]) for _, values in lines if values], 14)
-    drawn = ""
-    for kind, (label, values), end in zip(("first", "second"), lines, ends, strict=False):
+    drawn, labels = "", []
+    for kind, (label, values) in zip(("first", "second"), lines, strict=False):
         points = [(x(i), y(v)) for i, v in enumerate(values) if math.isfinite(v)]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
         drawn += f'<polyline class="{kind}" points="{path}"/>'
         drawn += "".join(
             f'<circle class="{kind}" cx="{px:.1f}" cy="{py:.1f}" r="2.5"/>' for px, py in points
         )
+        last = [v for v in values if math.isfinite(v)][-1]
+        labels.append((kind, f"{label} {last:.3g}", *points[-1]))
+    heights = _apart([label[3] for label in labels], 14)
+    for (kind, text, px, _), py in zip(labels, heights, strict=True):
         drawn += (
-            f'<text class="{kind}-label" x="{points[-1][0] + 8:.1f}" y="{end + 4:.1f}">'
-            f"{escape(label)} {values[-1]:.3g}</text>"
+            f'<text class="{kind}-label" x="{px + 8:.1f}" y="{py + 4:.1f}">{escape(text)}</text>'
         )
     return (
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

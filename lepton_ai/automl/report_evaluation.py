@@ -17,7 +17,7 @@ from lepton_ai.data.dataset import Dataset
 from lepton_ai.explanation.answers import answer_html
 from lepton_ai.tasks.task import Task
 
-CHUNK, MOST_CLASSES, MOST_CASES, MOST_PAIRS, MOST_COMPARED = 512, 20, 12, 8, 2000
+CHUNK, MOST_CLASSES, MOST_CASES, MOST_PAIRS, MOST_COMPARED = 512, 20, 16, 8, 2000
 
 
 @dataclass
@@ -165,7 +165,7 @@ def _furthest(found: Judgement, words: Words) -> str:
     far = np.array(
         [output.distance(item(expected, i), item(predicted, i)) for i in range(len(some))]
     )
-    order = [i for i in np.argsort(-far, kind="stable")[: MOST_CASES // 2] if far[i] > 0]
+    order = [i for i in np.argsort(-far, kind="stable")[: MOST_CASES // 3] if far[i] > 0]
     cases = ""
     for i in order:
         row = found.data[int(some[i])]

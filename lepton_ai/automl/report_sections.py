@@ -17,7 +17,7 @@ from lepton_ai.data.dataset import Dataset
 from lepton_ai.explanation.answers import answer_html
 from lepton_ai.tasks.task import Task
 
-MOST_KINDS, MOST_OF_A_KIND, MOST_ROWS, MOST_FINDINGS = 12, 8, 6, 50
+MOST_KINDS, MOST_OF_A_KIND, MOST_ROWS, MOST_FINDINGS = 12, 6, 6, 50
 MOST_CLASSES = 20
 _SEVERITY = {"blocks": "stop", "warns": "warn", "notes": "note"}
 _FILES = ("image", "audio", "video", "mask")

@@ -48,7 +48,7 @@ def train(
     epochs: int | None = None, seed: int = 0, verbose: int | str = "auto", workspace: Any = None,
     gate: bool | Policy | Mapping[str, Any] = True, **settings: Any,
 ) -> Model:  # fmt: skip
-    """Read a source, infer what it asks for, check and clean it, train, and judge on a held-out part.
+    """Read a source, infer what it asks for, check, clean and train, and judge on a held-out part.
 
     The model comes with ``model.run``, with ``model.report_text`` (what was inferred, how to
     override it, and the result), and with ``model.trained`` (the data, the gate, the figures).
@@ -66,7 +66,7 @@ def train(
         workspace: Where the run is kept.
         gate: ``False`` trains on whatever is there, which the run records; a policy or a dict of
             thresholds takes the place of the usual one.
-        settings: Further settings of ``fit`` (``learning_rate``, ``batch_size``, ``callbacks`` ...).
+        settings: Further settings of ``fit`` (``learning_rate``, ``batch_size``, ``callbacks``).
 
     Raises:
         GateError: The data still fails the quality gate after cleaning.
@@ -158,7 +158,7 @@ def _split(data: Dataset, plan: Plan, seed: int, narrator: Narrator) -> tuple[Da
     narrator.say(
         Guess(
             "split",
-            f"{len(training):,} to train, {len(test):,} held out{kept}, equal examples on one side.",
+            f"{len(training):,} to train, {len(test):,} held out{kept}; repeats on one side.",
             "test=your own test data",
         )
     )

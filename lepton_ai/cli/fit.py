@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from lepton_ai.cli.opening import open_source
 from lepton_ai.cli.options import JsonOption, SeedOption, TargetOption, WorkspaceOption, named
 from lepton_ai.cli.output import answering
+from lepton_ai.errors import ArtifactError
 
 
 def fit(
@@ -47,11 +49,11 @@ def fit(
     """
     with answering(json) as output:
         from lepton_ai.automl import train
-        from lepton_ai.models.artifact import refuse_foreign_folder
+        from lepton_ai.models.artifact import MANIFEST
         from lepton_ai.workspace import as_workspace
 
         if out is not None:
-            refuse_foreign_folder(out)  # before minutes of training, not after
+            _refuse_foreign(Path(out), MANIFEST)  # before minutes of training, not after
         given: dict[str, Any] = {
             "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate,
         }  # fmt: skip
@@ -74,3 +76,11 @@ def fit(
         }
         out_text = f"saved:     {folder}  [lepton predict {folder} ... | lepton serve {folder}]"
         output.answer(document, out_text)
+
+
+def _refuse_foreign(folder: Path, manifest: str) -> None:
+    if folder.exists() and not (folder / manifest).is_file():
+        raise ArtifactError(
+            f"Expected a new folder, or one that holds a saved model; {folder} is neither. "
+            "Choose another with --out."
+        )

@@ -105,9 +105,7 @@ def _object(value: str, task: Task) -> dict[str, Any]:
     document = _parsed(value)
     wanted = ", ".join(f'"{name}": ...' for name in task.inputs)
     if not isinstance(document, dict):
-        raise DataError(
-            f"Expected a JSON object {{{wanted}}} or a table; received {value[:60]!r}."
-        )
+        raise DataError(f"Expected a JSON object {{{wanted}}} or a table; received {value[:60]!r}.")
     missing = [name for name in task.inputs if name not in document]
     if missing:
         raise DataError(f"Expected {{{wanted}}}; {', '.join(missing)} missing.")

@@ -75,18 +75,20 @@ def encode_targets(head: Any, specs: Mapping[str, Spec], columns: Mapping[str, A
 
 
 def training_order(
-    count: int, *, seed: int, epoch: int, batch_size: int, lengths: np.ndarray | None
-) -> Iterator[np.ndarray]:
+    count: int, *, seed: int, epoch: int, batch_size: int, lengths: np.ndarray | None,
+    least: int = 0,
+) -> Iterator[np.ndarray]:  # fmt: skip
     """Indices of the batches of one epoch; a function of the seed and the epoch only.
 
     Examples of differing length are gathered with others of about their length, so that little of
-    a batch is filling.
+    a batch is filling. A last batch of fewer than ``least`` is left out, unless it is the only one.
     """
     rng = np.random.default_rng([seed & 0xFFFFFFFF, epoch, 7])
     order = rng.permutation(count)
     if lengths is None or count <= 2 * batch_size:
         for start in range(0, count, batch_size):
-            yield order[start : start + batch_size]
+            if start == 0 or count - start >= least:
+                yield order[start : start + batch_size]
         return
     pool = batch_size * 50
     batches: list[np.ndarray] = []
@@ -95,7 +97,8 @@ def training_order(
         some = some[np.argsort(lengths[some], kind="stable")]
         batches += [some[i : i + batch_size] for i in range(0, len(some), batch_size)]
     for place in rng.permutation(len(batches)):
-        yield batches[place]
+        if len(batches[place]) >= least:
+            yield batches[place]
 
 
 def subset(encoded: Encoded, indices: np.ndarray) -> Encoded:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from lepton_ai.datasets.decoded import Decoded, cached, decode_jpegs, source_key
-from lepton_ai.datasets.named import NamedDataset, RemoteFile, read_raw
+from lepton_ai.datasets.named import NamedDataset, RemoteFile
 from lepton_ai.errors import SourceError
 from lepton_ai.workspace import as_workspace
 
@@ -22,6 +21,7 @@ CLASSES = [
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
 ]  # fmt: skip
 RECORD = 1 + 3 * 32 * 32
+_SPLITS = ("train", "test")
 _FOLDERS = ("cifar-10-batches-bin", "train")
 _ARCHIVES = ("cifar-10-binary.tar.gz", "cifar10-jpeg.tar.gz")
 
@@ -58,12 +58,9 @@ class CIFAR10(NamedDataset):
         from lepton_ai.data.fields import Image, Label
 
         place = self.find(*_FOLDERS, *_ARCHIVES) or self.obtain(self.files[0])
-        if place.name == "train":
-            place = place.parent / split
-            if not place.is_dir():
-                raise SourceError(f"Expected the folder {place} beside train; it is missing.")
-        key = f"cifar10-{split}-{source_key(place)}"
-        found = cached(as_workspace(self.workspace), key, lambda: _decode(place, split))
+        places = [place, place.with_name("test")] if place.name == "train" else [place]
+        key = "cifar10-" + "-".join(source_key(each) for each in places)
+        found = cached(as_workspace(self.workspace), key, split, lambda: _decode(place))
         return Dataset(
             {"image": found.pixels, "label": found.labels},
             {"image": Image(), "label": Label(CLASSES)},
@@ -71,12 +68,17 @@ class CIFAR10(NamedDataset):
         )
 
 
-def _decode(place: Path, split: str) -> Decoded:
+def _decode(place: Path) -> dict[str, Decoded]:
+    """Both splits, in one pass through the archive."""
     if place.name == "cifar-10-batches-bin":
-        return _binary({p.name: p.read_bytes() for p in place.glob("*.bin")}, split, place)
+        batches = {path.name: path.read_bytes() for path in place.glob("*.bin")}
+        return {split: _binary(batches, split, place) for split in _SPLITS}
+    named: dict[str, list[tuple[str, bytes]]] = {split: [] for split in _SPLITS}
     if place.is_dir():
-        files = sorted(place.glob("*/*.jp*g"))
-        return _pictures(((f"{p.parent.name}/{p.name}", p.read_bytes()) for p in files), place)
+        for split, found in named.items():
+            for path in sorted((place.parent / split).glob("*/*")):
+                found.append((f"{path.parent.name}/{path.name}", path.read_bytes()))
+        return {split: _pictures(found, place) for split, found in named.items()}
     from lepton_ai.data.sources.extraction import members
 
     if "binary" in place.name:
@@ -85,13 +87,11 @@ def _decode(place: Path, split: str) -> Decoded:
             for parts, stream in members(place)
             if parts[-1].endswith(".bin")
         }
-        return _binary(batches, split, place)
-    pictures = (
-        ("/".join(parts[-2:]), stream.read())
-        for parts, stream in members(place)
-        if len(parts) >= 3 and parts[-3] == split
-    )
-    return _pictures(pictures, place)
+        return {split: _binary(batches, split, place) for split in _SPLITS}
+    for parts, stream in members(place):
+        if len(parts) >= 3 and parts[-3] in named:
+            named[parts[-3]].append(("/".join(parts[-2:]), stream.read()))
+    return {split: _pictures(found, place) for split, found in named.items()}
 
 
 def _binary(batches: dict[str, bytes], split: str, place: Path) -> Decoded:
@@ -113,7 +113,7 @@ def _binary(batches: dict[str, bytes], split: str, place: Path) -> Decoded:
     return Decoded(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
 
 
-def _pictures(named: Iterator[tuple[str, bytes]], place: Path) -> Decoded:
+def _pictures(named: list[tuple[str, bytes]], place: Path) -> Decoded:
     """JPEG files ``<class>/<number>.jpg``, taken class by class in turn."""
     numbers = {name: number for number, name in enumerate(CLASSES)}
     found: list[tuple[str, int, str, bytes]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -34,39 +33,43 @@ class Decoded:
     skipped: Sequence[tuple[str, str]] = ()
 
 
-def cached(workspace: Workspace, key: str, make: Callable[[], Decoded]) -> Decoded:
-    """Pictures under a key: from the cache, else made and kept there.
+def cached(
+    workspace: Workspace, key: str, split: str, make: Callable[[], dict[str, Decoded]]
+) -> Decoded:
+    """The pictures of a split: from the cache, else all splits are made at once and kept there.
 
     Without a workspace that can be written to they are made every time.
     """
     try:
         folder = workspace.folder("cache", "decoded") / key
     except WorkspaceError:
-        return make()
-    found = _open(folder)
+        return make()[split]
+    found = _open(folder, split)
     if found is not None:
         return found
     made = make()
     try:
         with new_folder(folder) as fresh:
-            for name in ("pixels", "labels"):
-                np.save(fresh / f"{name}.npy", getattr(made, name), allow_pickle=False)
+            for each, decoded in made.items():
+                for name in ("pixels", "labels"):
+                    np.save(fresh / f"{each}.{name}.npy", getattr(decoded, name), allow_pickle=False)
             sizes = {path.name: path.stat().st_size for path in fresh.iterdir()}
-            manifest = {"files": sizes, "skipped": [list(pair) for pair in made.skipped]}
+            skipped = {each: [list(pair) for pair in d.skipped] for each, d in made.items()}
+            manifest = {"files": sizes, "skipped": skipped}
             write_bytes(fresh / "manifest.json", to_json(manifest).encode())
     except OSError:  # a full disk must not stop the reading
-        return made
-    return _open(folder) or made
+        return made[split]
+    return _open(folder, split) or made[split]
 
 
-def _open(folder: Path) -> Decoded | None:
+def _open(folder: Path, split: str) -> Decoded | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf8"))
         if any((folder / n).stat().st_size != size for n, size in manifest["files"].items()):
             return None
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
-        return Decoded(pixels, labels, [(str(n), str(r)) for n, r in manifest["skipped"]])
+        pixels = np.load(folder / f"{split}.pixels.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(folder / f"{split}.labels.npy", allow_pickle=False)
+        return Decoded(pixels, labels, [(str(n), str(r)) for n, r in manifest["skipped"][split]])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -93,10 +96,8 @@ def decode_jpegs(
         Pixels ``[N, height, width, 3]`` of those that could be read, which of them they are
         (indices), and the others with the reason.
     """
-    from PIL import Image as Pillow
-
-    from lepton_ai.data.fields.image import FORMATS
-    from lepton_ai.data.sources.decoding import bombs_refused
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
 
     out = np.empty((len(raws), *shape, 3), dtype=np.uint8)
     reasons: dict[int, str] = {}
@@ -104,17 +105,17 @@ def decode_jpegs(
     def some(indices: range) -> None:
         for index in indices:
             try:
-                with Pillow.open(io.BytesIO(raws[index]), formats=FORMATS) as picture:
-                    if (picture.height, picture.width) != shape:
-                        reasons[index] = (
-                            f"{picture.height} x {picture.width} pixels, not {shape[0]} x {shape[1]}"
-                        )
-                        continue
-                    out[index] = picture if picture.mode == "RGB" else picture.convert("RGB")
-            except (OSError, SyntaxError, ValueError, Warning) as error:
-                reasons[index] = str(error)
+                raw = torch.frombuffer(bytearray(raws[index]), dtype=torch.uint8)
+                picture = decode_jpeg(raw, mode=ImageReadMode.RGB)
+            except (RuntimeError, ValueError) as error:
+                reasons[index] = str(error).split("\n")[0]
+                continue
+            if tuple(picture.shape[1:]) == shape:
+                out[index] = picture.permute(1, 2, 0).numpy()
+            else:
+                reasons[index] = f"{tuple(picture.shape[1:])} pixels, not {shape}"
 
-    with bombs_refused(), ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         list(pool.map(some, [range(i, min(i + 512, len(raws))) for i in range(0, len(raws), 512)]))
     good = np.array([i for i in range(len(raws)) if i not in reasons], dtype=np.int64)
     skipped = [(names[i], reasons[i]) for i in sorted(reasons)]

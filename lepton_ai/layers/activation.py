@@ -19,19 +19,27 @@ from lepton_ai.layers.weight import Weight
 variants = ("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax")
 
 
-class _Alone(Activated):
-    """An activation without anything before it: ``linear`` gives the input itself."""
+class _Named(Activated):
+    """An activation that may have a name; then ``linear`` gives the input itself.
+
+    One that has arguments of its own has no name: all of it happens in ``linear``.
+    """
+
+    def apply_to(self, x: Tensor) -> Tensor:
+        """The activation with its arguments."""
+        raise NotImplementedError
 
     def linear(self, x: Tensor) -> Tensor:
-        """The input, untouched."""
-        return self.ready(x)
+        """The input, or what the nameless activation makes of it."""
+        x = self.ready(x)
+        return self.apply_to(x) if self.activation == "linear" else x
 
     def forward(self, x: Tensor) -> Tensor:
         """The activation of the input, which is left as it is."""
-        return self.activate(self.ready(x))
+        return self.activate(self.linear(x))
 
 
-class Activation(_Alone):
+class Activation(_Named):
     """An activation by its name.
 
     Example:
@@ -43,7 +51,7 @@ class Activation(_Alone):
         super().__init__(**common)
         self.activation = as_activation(activation)
 
-    def activate(self, x: Tensor) -> Tensor:
+    def apply_to(self, x: Tensor) -> Tensor:
         """The named activation."""
         return activated(self.activation, x)
 
@@ -53,7 +61,7 @@ class Activation(_Alone):
         return cls("tanh"), (4,)
 
 
-class ReLU(_Alone):
+class ReLU(_Named):
     """``x`` above ``threshold`` (at most ``max_value``), else ``negative_slope * (x - threshold)``.
 
     Example:
@@ -78,12 +86,10 @@ class ReLU(_Alone):
                 f"{max_value}, {negative_slope} and {threshold}."
             )
         plain = max_value is None and not negative_slope and not threshold
-        self.activation = "relu" if plain else "custom"
+        self.activation = "relu" if plain else "linear"
 
-    def activate(self, x: Tensor) -> Tensor:
+    def apply_to(self, x: Tensor) -> Tensor:
         """The rectified input."""
-        if self.activation == "relu":
-            return F.relu(x)
         below = self.negative_slope * (x - self.threshold) if self.negative_slope else 0.0
         y = torch.where(x >= self.threshold, x, below)
         return y if self.max_value is None else y.clamp(max=self.max_value)
@@ -94,18 +100,16 @@ class ReLU(_Alone):
         return cls(max_value=1.0, negative_slope=0.1), (4,)
 
 
-class LeakyReLU(_Alone):
+class LeakyReLU(Layer):
     """``x`` where positive, else ``negative_slope * x`` (Maas et al. 2013)."""
-
-    activation = "custom"
 
     def __init__(self, negative_slope: float = 0.3, **common: Any) -> None:
         super().__init__(**common)
         self.negative_slope = negative_slope
 
-    def activate(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The leaky input."""
-        return F.leaky_relu(x, self.negative_slope)
+        return F.leaky_relu(self.ready(x), self.negative_slope)
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
@@ -113,18 +117,16 @@ class LeakyReLU(_Alone):
         return cls(), (4,)
 
 
-class ELU(_Alone):
+class ELU(Layer):
     """``x`` where positive, else ``alpha * (exp(x) - 1)`` (Clevert et al. 2015)."""
-
-    activation = "custom"
 
     def __init__(self, alpha: float = 1.0, **common: Any) -> None:
         super().__init__(**common)
         self.alpha = alpha
 
-    def activate(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The exponential linear unit."""
-        return F.elu(x, self.alpha)
+        return F.elu(self.ready(x), self.alpha)
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
@@ -132,14 +134,14 @@ class ELU(_Alone):
         return cls(0.7), (4,)
 
 
-class PReLU(_Alone):
+class PReLU(Layer):
     """A leaky unit whose slopes are learned (He et al. 2015), one per feature.
 
     ``shared_axes`` (1 is the first axis after the batch) share a slope: ``[1, 2]`` on images gives
     one slope per channel.
     """
 
-    activation = "custom"
+    alpha: Tensor
 
     def __init__(
         self,
@@ -181,8 +183,9 @@ class PReLU(_Alone):
         shared = self.shared_axes or ()
         return tuple(n for axis, n in enumerate(shape, start=1) if axis not in shared)
 
-    def activate(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """The input with its negative part scaled."""
+        x = self.ready(x)
         return torch.where(x >= 0, x, self.alpha * x)
 
     @classmethod
@@ -191,15 +194,15 @@ class PReLU(_Alone):
         return cls("ones", shared_axes=[1, 2]), (5, 4, 3)
 
 
-class Softmax(_Alone):
+class Softmax(_Named):
     """Positive numbers that sum to one along an axis (-1: the channels)."""
 
     def __init__(self, axis: int = -1, **common: Any) -> None:
         super().__init__(**common)
         self.axis = axis
-        self.activation = "softmax" if axis == -1 else "custom"
+        self.activation = "softmax" if axis == -1 else "linear"
 
-    def activate(self, x: Tensor) -> Tensor:
+    def apply_to(self, x: Tensor) -> Tensor:
         """The softmax."""
         return torch.softmax(x, dimension(self.axis, x.ndim))
 

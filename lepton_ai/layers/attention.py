@@ -38,6 +38,14 @@ class MultiHeadAttention(Layer):
     """
 
     takes_lengths = True
+    query_kernel: Tensor
+    query_bias: Tensor
+    key_kernel: Tensor
+    key_bias: Tensor
+    value_kernel: Tensor
+    value_bias: Tensor
+    output_kernel: Tensor
+    output_bias: Tensor
 
     def __init__(
         self,
@@ -239,22 +247,22 @@ class _HeadsApart:
     def __init__(self, heads: int) -> None:
         self.heads = heads
 
-    def __call__(self, kernel: Tensor) -> Tensor:
-        return kernel.t().unflatten(1, (self.heads, -1)).contiguous()
+    def __call__(self, weight: Tensor) -> Tensor:
+        return weight.t().unflatten(1, (self.heads, -1)).contiguous()
 
 
 class _OutputsApart(_HeadsApart):
     """The way back from :func:`_joined_outputs`."""
 
-    def __call__(self, kernel: Tensor) -> Tensor:
-        return kernel.t().unflatten(0, (self.heads, -1)).contiguous()
+    def __call__(self, weight: Tensor) -> Tensor:
+        return weight.t().unflatten(0, (self.heads, -1)).contiguous()
 
 
 class _BiasApart(_HeadsApart):
     """A flat bias by heads."""
 
-    def __call__(self, bias: Tensor) -> Tensor:
-        return bias.unflatten(0, (self.heads, -1))
+    def __call__(self, weight: Tensor) -> Tensor:
+        return weight.unflatten(0, (self.heads, -1))
 
 
 class TransformerEncoder(Layer):
@@ -315,8 +323,8 @@ class TransformerEncoder(Layer):
     def create(self, shape: Shape, generator: torch.Generator | None) -> None:
         """The parts, in KerasHub's order of weights."""
         features = shape[-1] or 0
-        plain = {"trainable": self.trainable, "dtype": self.dtype}
-        weights = {
+        plain: dict[str, Any] = {"trainable": self.trainable, "dtype": self.dtype}
+        weights: dict[str, Any] = {
             "kernel_initializer": self.kernel_initializer,
             "bias_initializer": self.bias_initializer,
             "kernel_regularizer": self.kernel_regularizer,

@@ -64,6 +64,8 @@ class Convolution(Activated):
     """What all convolutions share: arguments, padding, shapes and weights."""
 
     rank = 2
+    kernel: Tensor
+    bias: Tensor
 
     def __init__(
         self,
@@ -106,7 +108,7 @@ class Convolution(Activated):
     def infer(self, shape: Shape) -> Shape:
         """The places of the window, and ``filters`` channels."""
         check_places(self, shape, self.rank)
-        if shape[-1] % self.groups:  # type: ignore[operator]
+        if (shape[-1] or 0) % self.groups:
             raise ShapeError(
                 f"{self.title} expected channels that groups={self.groups} divides, received "
                 f"{shape}."

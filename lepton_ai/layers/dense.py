@@ -37,6 +37,9 @@ class Dense(Activated):
         torch.Size([2, 10])
     """
 
+    kernel: Tensor
+    bias: Tensor
+
     def __init__(
         self,
         units: int,

@@ -49,6 +49,8 @@ class Embedding(Layer):
         torch.Size([1, 3, 16])
     """
 
+    embeddings: Tensor
+
     def __init__(
         self,
         input_dim: int,
@@ -150,6 +152,8 @@ class PositionEmbedding(Layer):
         torch.Size([2, 50, 16])
     """
 
+    position_embeddings: Tensor
+
     def __init__(
         self,
         sequence_length: int,
@@ -221,7 +225,7 @@ class TokenAndPositionEmbedding(Layer):
             embeddings_initializer, "embeddings_initializer"
         )
         self.mask_zero = bool(mask_zero)
-        inner = {"trainable": self.trainable, "dtype": self.dtype}
+        inner: dict[str, Any] = {"trainable": self.trainable, "dtype": self.dtype}
         self.token_embedding = Embedding(
             vocabulary_size, embedding_dim, self.embeddings_initializer, mask_zero=mask_zero,
             **inner,

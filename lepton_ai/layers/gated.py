@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -96,10 +98,10 @@ class LSTM(Recurrent):
 
     def _run_packed(self, x: Tensor, lengths: Tensor, states: States) -> tuple[Tensor, States]:
         """The kernel gives the carry of the last step only, so each sequence ends where it ends."""
-        packed = pack_padded_sequence(
-            x, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        order = packed.sorted_indices
+        order = torch.argsort(lengths, descending=True, stable=True)
+        back = torch.argsort(order)
+        counts = lengths.index_select(0, order).clamp(min=1).cpu()
+        packed = pack_padded_sequence(x.index_select(0, order), counts, batch_first=True)
         hidden = [state.index_select(0, order).unsqueeze(0) for state in states]
         with _quiet_on_gpu(x):
             data, output, carry = torch.lstm(
@@ -110,10 +112,10 @@ class LSTM(Recurrent):
             packed._replace(data=data), batch_first=True, total_length=x.shape[1]
         )
         empty = (lengths == 0).unsqueeze(1)
-        back = packed.unsorted_indices
         finals = (output[0].index_select(0, back), carry[0].index_select(0, back))
         pairs = zip(states, finals, strict=True)
-        return outputs, tuple(torch.where(empty, before, after) for before, after in pairs)
+        ends = tuple(torch.where(empty, before, after) for before, after in pairs)
+        return outputs.index_select(0, back), ends
 
     def step(self, projected: Tensor, seen: Tensor, states: States) -> States:
         """One step."""
@@ -235,18 +237,13 @@ class GRU(Recurrent):
         return (update * states[0] + (1 - update) * candidate,)
 
 
-class _quiet_on_gpu(warnings.catch_warnings):  # noqa: N801
+@contextmanager
+def _without_advice() -> Generator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
+        yield
+
+
+def _quiet_on_gpu(x: Tensor) -> AbstractContextManager[None]:
     """On a GPU torch advises one block of memory for all weights; ours have names instead."""
-
-    def __init__(self, x: Tensor) -> None:
-        super().__init__()
-        self.on_gpu = x.is_cuda
-
-    def __enter__(self) -> None:
-        if self.on_gpu:
-            super().__enter__()
-            warnings.filterwarnings("ignore", message="RNN module weights are not part of single")
-
-    def __exit__(self, *details: object) -> None:
-        if self.on_gpu:
-            super().__exit__(*details)
+    return _without_advice() if x.is_cuda else nullcontext()

@@ -183,8 +183,9 @@ class Layer(nn.Module):
         first = next(iter(self._parameters.values()), None)
         if first is None or not isinstance(x, Tensor) or x.dtype == first.dtype:
             return x
-        # Halves come from automatic mixed precision, which casts the weights itself.
-        return x if x.dtype in (torch.float16, torch.bfloat16) else x.to(first.dtype)
+        if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
+            return x  # mixed precision casts the weights itself
+        return x.to(first.dtype)
 
     @property
     def title(self) -> str:
@@ -320,7 +321,7 @@ class Layer(nn.Module):
 
 
 class Activated(Layer):
-    """A layer that ends in an activation, whose input ``linear`` gives.
+    """A layer that ends in an activation with a name, whose input ``linear`` gives.
 
     A cross-entropy is computed from ``linear(x)``, stably; a pooling may come between ``linear``
     and ``activate``, when both orders give the same values.

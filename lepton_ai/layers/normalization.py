@@ -22,6 +22,9 @@ variants = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
 class _Scaled(Layer):
     """What normalisations share: a learned scale ``gamma`` and a learned shift ``beta``."""
 
+    gamma: Tensor
+    beta: Tensor
+
     def __init__(
         self,
         epsilon: float = 0.001,
@@ -91,6 +94,8 @@ class BatchNormalization(_Scaled):
 
     takes_lengths = True
     uses_batch_statistics = True
+    moving_mean: Tensor
+    moving_variance: Tensor
 
     def __init__(
         self,

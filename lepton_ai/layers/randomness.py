@@ -9,7 +9,7 @@ torch's global generator.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -24,7 +24,7 @@ def generator() -> torch.Generator | None:
 
 
 @contextmanager
-def drawing_from(source: torch.Generator | None) -> Iterator[None]:
+def drawing_from(source: torch.Generator | None) -> Generator[None]:
     """Let the layers called inside, on this thread, draw from a generator.
 
     Example:

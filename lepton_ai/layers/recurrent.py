@@ -58,6 +58,9 @@ class Recurrent(Layer):
     takes_lengths = True
     gates = 1
     state_count = 1
+    kernel: Tensor
+    recurrent_kernel: Tensor
+    bias: Tensor
 
     def __init__(
         self,

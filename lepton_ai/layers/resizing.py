@@ -72,7 +72,8 @@ class _Resizing(Layer):
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
         """Small maps."""
-        return cls(2), _SAMPLES[cls.rank]
+        make: Any = cls
+        return make(2), _SAMPLES[cls.rank]
 
 
 class _UpSampling(_Resizing):

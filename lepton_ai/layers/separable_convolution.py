@@ -40,6 +40,14 @@ class _ByChannel(Activated):
     """What these convolutions share."""
 
     rank = 2
+    kernel: Tensor
+    depthwise_kernel: Tensor
+    pointwise_kernel: Tensor
+    bias: Tensor
+    depthwise_initializer: str | dict
+    depthwise_regularizer: dict[str, float] | None
+    bias_initializer: str | dict
+    bias_regularizer: dict[str, float] | None
 
     def _store(
         self, kernel_size: Any, strides: Any, padding: str, depth_multiplier: int,
@@ -92,10 +100,10 @@ class _ByChannel(Activated):
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
         """Small maps, two kernels a channel."""
-        args = (4, 3) if issubclass(cls, _Separable) else (3,)
-        return cls(*args, padding="same", depth_multiplier=2), (
-            (6, 3) if cls.rank == 1 else (6, 5, 3)
-        )
+        args: dict[str, Any] = {"kernel_size": 3, "padding": "same", "depth_multiplier": 2}
+        if issubclass(cls, _Separable):
+            args["filters"] = 4
+        return cls(**args), ((6, 3) if cls.rank == 1 else (6, 5, 3))
 
 
 class _Depthwise(_ByChannel):

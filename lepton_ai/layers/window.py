@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -71,7 +73,7 @@ def check_places(layer: Layer, shape: Shape, rank: int) -> None:
     raise ShapeError(f"{layer.title} expected {kind}, received the shape {shape}. {hint}")
 
 
-def window_shape(layer: Layer, shape: Shape, size: tuple, dilation: tuple) -> Shape:
+def window_shape(layer: Any, shape: Shape, size: tuple, dilation: tuple) -> Shape:
     """The places that a sliding window takes on each spatial axis of a shape.
 
     Raises:
@@ -118,7 +120,7 @@ def pad_same(
     return F.pad(x, flat), (0,) * len(both)
 
 
-def windows_within(layer: Layer, lengths: Tensor, size: int, dilation: int = 1) -> Tensor:
+def windows_within(layer: Any, lengths: Tensor, size: int, dilation: int = 1) -> Tensor:
     """:func:`window_length` for a tensor of lengths, at least 0."""
     stride = layer.strides[0]
     if layer.padding != "valid":

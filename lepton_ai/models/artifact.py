@@ -84,7 +84,8 @@ def save(model: Any, path: str | os.PathLike[str]) -> None:
             },
         }  # fmt: skip
         manifest["digest"] = _digest(manifest)
-        (folder / MANIFEST).write_text(to_json(manifest), encoding="utf8")
+        # the order of fields is the order in which a network reads them
+        (folder / MANIFEST).write_text(to_json(manifest, ordered=False), encoding="utf8")
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -15,7 +15,7 @@ from lepton_ai.models.model import Model
 from lepton_ai.training.evaluation import evaluate
 
 AGREEMENT = {"float32": 0.99, "bfloat16": 0.9, "int8": 0.9}
-"""Smallest share of equal decisions, by precision. The bound on the headline metric alone would let
+"""Smallest agreement, by precision. The bound on the headline metric alone would let
 a form through that is wrong elsewhere than the original."""
 CLOSE = {"float32": 1e-3, "bfloat16": math.inf, "int8": math.inf}
 """Largest difference of scores, by precision."""
@@ -39,8 +39,8 @@ class Likeness:
     """How far a form's answers are from the original's.
 
     Attributes:
-        agreement: Share of examples that are decided alike: equal classes; numbers within 5 % of
-            the usual distance between two examples.
+        agreement: 1 minus the mean distance of the decisions: the share of equal classes, tags or
+            pixels; for numbers 1 minus their relative difference.
         difference: Largest difference of a score, or of a number relative to its size.
     """
 
@@ -82,7 +82,7 @@ class Answers:
         self.usual = {name: self._usual(name) for name in self.outputs}
 
     def _usual(self, name: str) -> float:
-        """Mean distance between the answers to neighbouring examples."""
+        """Mean distance between the answers to neighbours: what is far where values are large."""
         column, field = self.columns[name], self.outputs[name]
         count = len(self.examples)
         apart = [
@@ -94,19 +94,19 @@ class Answers:
     def compare(self, form: Model) -> Likeness:
         """How far another form's answers to the same examples are away."""
         columns = Model.predict(form, self.examples)
-        alike = np.ones(len(self.examples), dtype=bool)
+        worst = np.zeros(len(self.examples))
         furthest = 0.0
         for name, field in self.outputs.items():
             apart = np.array([
                 field.distance(item(self.columns[name], i), item(columns[name], i))
                 for i in range(len(self.examples))
             ])  # fmt: skip
-            alike &= apart <= max(1e-3, 0.05 * self.usual[name])
+            worst = np.maximum(worst, np.minimum(apart / max(1.0, self.usual[name]), 1.0))
         if set(columns) != set(self.columns):
             return Likeness(0.0, math.inf)
         for name, column in columns.items():
             furthest = max(furthest, _furthest(self.columns[name], column))
-        return Likeness(float(alike.mean()), furthest)
+        return Likeness(1.0 - float(np.nan_to_num(worst, nan=1.0).mean()), furthest)
 
 
 def _furthest(first: Any, second: Any) -> float:

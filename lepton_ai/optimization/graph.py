@@ -15,6 +15,7 @@ from lepton_ai.data.encoding import Encoded
 from lepton_ai.extras import require
 from lepton_ai.models.model import Model
 from lepton_ai.optimization.quiet import quiet
+from lepton_ai.optimization.recurrence import Standing, translations
 
 OPSET = 20
 SHORTEST = 5
@@ -58,7 +59,7 @@ def export(model: Model, encoded: Encoded) -> Graph:
         model: A fitted model on the processor.
         encoded: Some encoded inputs, at least two examples.
     """
-    require("onnxscript", extra="optimize", why="optimize(...)")
+    script = require("onnxscript", extra="optimize", why="optimize(...)")
     onnx = require("onnx", extra="optimize", why="optimize(...)")
     shown, free = example_batch(encoded)
     twin = exportable(model)
@@ -66,11 +67,12 @@ def export(model: Model, encoded: Encoded) -> Graph:
         answered = twin({name: value.clone() for name, value in shown.items()})
     outputs = sorted(name for name in answered if name not in shown)
     flat = Flat(twin, list(shown), outputs).eval()
-    with quiet(), torch.no_grad():
+    with quiet(), torch.no_grad(), Standing():
         program: Any = torch.onnx.export(
             flat, tuple(shown.values()), dynamo=True, dynamic_shapes=(tuple(free.values()),),
             input_names=list(shown), output_names=outputs, opset_version=OPSET,
             external_data=False, verbose=False,
+            custom_translation_table=translations(getattr(script, f"opset{OPSET}")),
         )  # fmt: skip
         proto = program.model_proto
     read = {name for node in proto.graph.node for name in node.input}

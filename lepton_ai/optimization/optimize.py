@@ -213,9 +213,11 @@ class _Search:
             return "refused", (
                 f"its scores differ by up to {difference:.2g}, which {precision} does not explain"
             )
-        if candidate.drop is None or not candidate.drop <= self.bounds.max_drop:
+        if candidate.drop is None or np.isnan(candidate.drop):
+            return "refused", f"{self.report.headline} is not a number on this data"
+        if candidate.drop > self.bounds.max_drop:
             return "refused", (
-                f"{self.report.headline} falls by {candidate.drop:.4f}, more than "
+                f"{self.report.headline} becomes worse by {candidate.drop:.4f}, more than "
                 f"{self.bounds.max_drop:g}"
             )
         return self._fast_enough(candidate)

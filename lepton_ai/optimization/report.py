@@ -163,10 +163,6 @@ class Report:
             verdict,
         ]
 
-    def summary(self) -> str:
-        """One sentence: what was returned and why."""
-        return self.reason
-
     def to_text(self) -> str:
         """The table in plain text, with the sentence below it."""
         table = [self.header(), *self.rows()]
@@ -185,11 +181,16 @@ class Report:
     def footnote(self) -> str:
         """On what the figures were measured."""
         machine = self.machine
-        kept = "at most" if self.higher_is_better else "relatively at most"
+        kept = "" if self.higher_is_better else "relatively "
+        whole = ", ".join(
+            f"{timing.median:.2f} ms at batch {timing.batch_size} ({timing.speedup:.2f} times as "
+            "fast)" for timing in self.whole
+        )  # fmt: skip
         return (
             f"{self.examples:,} examples; {machine.get('processor', 'unknown processor')}, "
-            f"{machine.get('threads')} thread(s); {self.headline} may fall {kept} {self.max_drop:g}"
-            f", wanted {self.min_speedup:g} times as fast; took {self.seconds:.0f} s."
+            f"threads: {machine.get('threads')}; {self.headline} may become worse by {kept}"
+            f"{self.max_drop:g}, wanted {self.min_speedup:g} times as fast; took "
+            f"{self.seconds:.0f} s." + (f" All of predict(): {whole}." if whole else "")
         )
 
     def to_html(self) -> str:

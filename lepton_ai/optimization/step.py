@@ -20,6 +20,10 @@ from lepton_ai.models.model import Model
 from lepton_ai.optimization.graph import Graph, export
 
 
+_PLACES = ("Exception from ", "Check '", "While executing ")
+"""How lines begin that only say where in a converter an error was found."""
+
+
 class CannotExport(LeptonError, RuntimeError):
     """A network that does not fit into an exported graph; the message says what stands against."""
 
@@ -91,13 +95,16 @@ class Step(ABC):
 
 
 def first_line(error: BaseException) -> str:
-    """The first words of an error that say something, at most 160 characters."""
+    """The first words of an error that say something, at most 200 characters."""
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    text = f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
-    return text if len(text) <= 160 else text[:157] + "..."
+    lines = [line.strip() for line in str(cause).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_PLACES)]
+    text = telling[0] if telling else ""
+    if not isinstance(cause, LeptonError):
+        text = f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def described(model: Model, graph: Graph, **more: Any) -> dict[str, Any]:

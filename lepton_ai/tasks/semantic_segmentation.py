@@ -33,13 +33,15 @@ class SemanticSegmentation(Task):
 
     recipe: ClassVar[dict[str, Any]] = {
         "backbone": "unet",
-        "epochs": 30,
+        "epochs": 25,
         "batch_size": 16,
         "optimizer": "adamw",
         "learning_rate": 2e-3,
+        "weight_decay": 0.05,
         "schedule": "one_cycle",
+        "clip_norm": 1.0,
         "average_decay": 0.99,
-        "transforms": ["random_horizontal_flip", "random_vertical_flip"],
+        "transforms": ["random_horizontal_flip", "random_vertical_flip", "color_jitter"],
     }
 
     def __init__(

@@ -45,6 +45,7 @@ class Settings:
     batch_size: int = 32
     optimizer: Any = "adam"
     learning_rate: float | None = None
+    weight_decay: float | None = None
     schedule: Any = None
     clip_norm: float | None = None
     average_decay: float | None = None
@@ -111,9 +112,10 @@ class Trainer:
     def train(self) -> Run:
         """Train to the end, or until a callback stops it; the run says how it went."""
         settings, model = self.settings, self.model
-        self.optimizer = optimizers.get(settings.optimizer, settings.learning_rate).make(
-            [p for p in model.parameters() if p.requires_grad]
+        chosen = optimizers.get(
+            settings.optimizer, settings.learning_rate, weight_decay=settings.weight_decay
         )
+        self.optimizer = chosen.make([p for p in model.parameters() if p.requires_grad])
         self.schedule = schedules.get(settings.schedule)
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.steps = math.ceil(self.count / settings.batch_size)
@@ -125,6 +127,8 @@ class Trainer:
             callback.on_train_begin(self)
         count = self._replica_count()
         self.alone = count == 1
+        # Statistics of a batch need a batch: a much shorter last one is left out of its epoch.
+        self.least = 0 if count > 1 else max(2, settings.batch_size // 4)
         with torch.random.fork_rng(), Replicas(model, count) as replicas:
             for epoch in range(settings.epochs):
                 self._epoch(epoch, replicas, progress, average)
@@ -163,7 +167,7 @@ class Trainer:
         tally = Tally(self.model.task.metrics())
         order = training_order(
             self.count, seed=self.seed, epoch=epoch, batch_size=settings.batch_size,
-            lengths=self.encoded.lengths(),
+            lengths=self.encoded.lengths(), least=self.least,
         )  # fmt: skip
         done = 0
         for indices in order:
@@ -277,7 +281,8 @@ class Average:
     """A running mean of the weights (EMA), which is often better than the last weights."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.live = [p for p in model.parameters() if p.requires_grad]
+        floats = [b for b in model.buffers() if b.is_floating_point()]
+        self.live = [p for p in model.parameters() if p.requires_grad] + floats
         self.mean = [p.detach().clone() for p in self.live]
         self.decay, self.steps = decay, 0
 

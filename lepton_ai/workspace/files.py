@@ -41,9 +41,9 @@ def replace_text(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def to_json(value: Any) -> str:
-    """JSON with sorted keys, readable, without NaN."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+def to_json(value: Any, *, ordered: bool = True) -> str:
+    """JSON with sorted keys (unless their order means something), readable, without NaN."""
+    return json.dumps(value, indent=1, sort_keys=ordered, ensure_ascii=False, allow_nan=False)
 
 
 def file_digest(path: Path) -> str:

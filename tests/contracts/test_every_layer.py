@@ -17,6 +17,7 @@ from lepton_ai.errors import ConfigError, LeptonError, ShapeError
 from lepton_ai.layers.layer import Activated, Layer
 from lepton_ai.layers.layout import is_shapes, shape_of
 from lepton_ai.layers.lengths import call
+from lepton_ai.layers.nonlinearity import ACTIVATIONS
 from lepton_ai.layers.randomness import drawing_from
 from lepton_ai.layers.symbol import Input, Symbol
 from lepton_ai.registry import lookup, name_of, names
@@ -308,7 +309,7 @@ def test_lengths_make_padding_harmless(name):
 def test_activated_layers_give_what_comes_before(name):
     layer, shape = built(name)
     x = inputs_for(name, shape)
-    assert isinstance(layer.activation, str)
+    assert layer.activation in ACTIVATIONS
     assert torch.allclose(layer.activate(layer.linear(x)), layer(x), atol=1e-6)
 
 
@@ -330,3 +331,22 @@ def test_exports_with_a_batch_of_any_size(name):
     program = torch.export.export(layer.eval(), (x,), dynamic_shapes=sizes)
     again = inputs_for(name, shape, batch=2, seed=7)
     assert torch.allclose(program.module()(again), layer(again), atol=1e-6)
+
+
+@every()
+def test_mixed_precision(name):
+    layer, shape = built(name)
+    x = inputs_for(name, shape)
+    layer.train(layer.uses_batch_statistics)
+    exact = copy.deepcopy(layer)(x)
+    halved = (
+        x
+        if name in WHOLE_NUMBERS
+        else ([one.bfloat16() for one in x] if isinstance(x, list) else x.bfloat16())
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        y = layer(halved)
+        if y.requires_grad:
+            y.float().sum().backward()
+    assert torch.allclose(y.float(), exact, atol=0.1, rtol=0.1)
+    assert all(w.grad is None or w.grad.dtype == torch.float32 for w in layer.parameters())

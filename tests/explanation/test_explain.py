@@ -170,6 +170,7 @@ def test_the_same_question_gets_the_same_answer(model: Any) -> None:
 
 def test_explaining_leaves_the_model_as_it_was(model: Any) -> None:
     before = {k: v.clone() for k, v in model.state_dict().items()}
+    model.zero_grad(set_to_none=True)
     model.train()
     lai.explain(model, squares(1, 11)["image"][0])
     assert model.training

@@ -25,7 +25,7 @@ CLASS_COLOURS = (
     (0, 158, 115), (230, 159, 0), (86, 180, 233), (213, 94, 0), (204, 121, 167), (240, 228, 66),
     (0, 114, 178),
 )  # fmt: skip
-SMALL, LARGE = 128, 480
+SMALL, EXACT, LARGE = 128, 200, 400
 """Pictures below this height or width are shown enlarged with their pixels; above, scaled down."""
 
 Weights = Mapping[Part, float]
@@ -34,11 +34,16 @@ Weights = Mapping[Part, float]
 # -- pictures ------------------------------------------------------------------------------
 
 
-def png_uri(picture: Pillow.Image) -> str:
-    """A picture as a ``data:`` address that needs no request."""
+def picture_uri(picture: Pillow.Image) -> str:
+    """A picture as a ``data:`` address that needs no request: small ones exact, large ones JPEG."""
     buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    if max(picture.size) > EXACT:
+        picture.save(buffer, format="JPEG", quality=88)
+        kind = "jpeg"
+    else:
+        picture.save(buffer, format="PNG", optimize=True)
+        kind = "png"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def picture_html(
@@ -55,7 +60,7 @@ def picture_html(
         heat = patch_heat((picture.height, picture.width), weights)
     if heat is not None:
         picture = heat_overlay(picture, heat)
-    elif picture.mode not in ("1", "L", "RGB"):
+    elif picture.mode not in ("L", "RGB"):
         picture = picture.convert("RGB")
     if max(picture.size) > LARGE:
         picture = picture.copy()
@@ -66,7 +71,7 @@ def picture_html(
     return (
         f'<img class="lai-picture" alt="{escape(alt)}" width="{width}" '
         f'height="{picture.height * enlarged}" style="{crisp}max-width:100%;height:auto;'
-        f'border-radius:8px" src="{png_uri(picture)}">'
+        f'border-radius:8px" src="{picture_uri(picture)}">'
     )
 
 

@@ -172,7 +172,7 @@ class Image(Field):
         if spec.get("normalize") == "each":
             pixels = encoded.float()
             deviation, mean = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True)
-            return (pixels - mean) / (deviation + 1.0)
+            return (pixels - mean) / (deviation + 8 * (1 / 255) / float(spec["scale"]))
         scale = float(spec["scale"])
         mean = torch.tensor(spec["mean"], device=encoded.device).view(1, -1, 1, 1)
         deviation = torch.tensor(spec["deviation"], device=encoded.device).view(1, -1, 1, 1)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from lepton_ai.data.fields.image import FORMATS, MAX_PIXELS
+from lepton_ai.data.picture import FORMATS, MAX_PIXELS
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_FRAMES = 1000

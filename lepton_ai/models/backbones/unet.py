@@ -92,7 +92,7 @@ class UNet(Backbone):
 
     @classmethod
     def wish(cls, name: str, field: Field, **arguments: Any) -> dict[str, Any]:
-        wish: dict[str, Any] = {"largest": 160, "normalize": "each"}
+        wish: dict[str, Any] = {"largest": 128, "normalize": "each"}
         if arguments.get("size"):
             wish["size"] = list(arguments["size"])
         return wish

@@ -30,7 +30,7 @@ class OnnxRuntime(Exported):
         options = runtime.SessionOptions()
         options.intra_op_num_threads = self.thread_count
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong comes as an exception too
         # Threads that wait by spinning take the processor from everything else between two calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.graph = graph
