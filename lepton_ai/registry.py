@@ -137,8 +137,9 @@ def canonical(kind: str, name: str) -> str:
         return plain[_plain(name)]
     singular = {"losses": "loss", "fixes": "fix", "checks": "check"}.get(kind, kind.rstrip("s"))
     listed = ", ".join(known[:40]) + (", ..." if len(known) > 40 else "")
+    article = "an" if singular[0] in "aeiou" else "a"
     raise UnknownNameError(
-        f"Expected the name of a {singular}; received {name!r}."
+        f"Expected the name of {article} {singular}; received {name!r}."
         f"{near_miss(str(name), known)} Known: {listed}."
     )
 

@@ -31,6 +31,8 @@ from lepton_ai.data.dataset import as_dataset
 from lepton_ai.errors import ConfigError
 from lepton_ai.workspace.files import replace_text
 
+MOST_NAMED = 12
+
 
 def report(
     model: Any, *, data: Any = None, test: Any = None, gate: Any = None, explanation: Any = None,
@@ -45,7 +47,7 @@ def report(
         test: Data that took no part in training: the model is judged on it.
         gate: What ``lai.check`` gave.
         explanation: What ``lai.explain`` gave.
-        optimization: The report of ``lai.optimize``.
+        optimization: The report of ``lai.optimize``; by default the one that the model carries.
         served: Where it answers: a service, or its address.
         path: Where to write the page.
         language: ``"en"`` or ``"zh"``.
@@ -68,8 +70,8 @@ def report(
     sections = {
         "asked": section_html("asked", words, _asked(model, words), lead=words("asked_lead"))
     }
-    if known is not None or judged is not None:
-        shown = known if known is not None else judged.data  # type: ignore[union-attr]
+    shown = judged.data if known is None and judged is not None else known
+    if shown is not None:
         sections["samples"] = samples_section(task, shown, words, from_test=known is None)
     if gate is not None:
         sections["gate"] = gate_section(gate, words)
@@ -77,7 +79,8 @@ def report(
     if judged is not None:
         sections["evaluation"] = evaluation_section(judged, words)
     sections["explanation"] = fragment_section("explanation", explanation, words)
-    sections["optimization"] = fragment_section("optimization", optimization, words)
+    tried = optimization if optimization is not None else getattr(model, "optimization", None)
+    sections["optimization"] = fragment_section("optimization", tried, words)
     sections["serving"] = serving_section(task, served, words)
     kept = {key: html for key, html in sections.items() if html}
     body = _head(model, judged, words) + _navigation(kept, words)
@@ -197,15 +200,20 @@ def _asked(model: Any, words: Words) -> str:
 
 
 def _fields(fields: dict[str, Any]) -> str:
-    told = []
-    for name, field in list(fields.items())[:12]:
+    """Fields by their kind, with the classes of those that have them."""
+    kinds: dict[str, list[str]] = {}
+    for name, field in fields.items():
         classes = getattr(field, "classes", None)
-        listed = ""
+        told = escape(name)
         if classes:
-            more = ", …" if len(classes) > 12 else ""
-            listed = f" <span class=small>{escape(', '.join(classes[:12]))}{more}</span>"
-        told.append(f"{escape(name)}: {type(field).__name__}{listed}")
-    return "<br>".join(told) + (f"<br>+ {len(fields) - 12}" if len(fields) > 12 else "")
+            more = ", …" if len(classes) > MOST_NAMED else ""
+            listed = escape(", ".join(classes[:MOST_NAMED]))
+            told += f" <span class=small>({listed}{more})</span>"
+        kinds.setdefault(type(field).__name__, []).append(told)
+    return "<br>".join(
+        f"{kind}: {', '.join(told[:MOST_NAMED])}{', …' if len(told) > MOST_NAMED else ''}"
+        for kind, told in kinds.items()
+    )
 
 
 def _network(model: Any, words: Words) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 import numpy as np
+import numpy.typing as npt
 
 WIDTH, HEIGHT = 348, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 38, 100, 10, 26
@@ -70,10 +71,10 @@ def line_chart(lines: Sequence[tuple[str, Sequence[float]]], *, across: str, nam
 
 
 def scatter_chart(
-    expected: Sequence[float], predicted: Sequence[float], *, across: str, up: str, most: int = 500
+    expected: npt.ArrayLike, predicted: npt.ArrayLike, *, across: str, up: str, most: int = 500
 ) -> str:
     """Predicted over expected numbers with the line on which they agree."""
-    pairs = np.column_stack([expected, predicted]).astype(float)
+    pairs = np.column_stack([np.asarray(expected), np.asarray(predicted)]).astype(float)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
     pairs = pairs[np.linspace(0, len(pairs) - 1, min(len(pairs), most)).astype(int)]
     if not len(pairs):

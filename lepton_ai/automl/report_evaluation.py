@@ -14,9 +14,10 @@ from lepton_ai.automl.report_charts import confusion_table, scatter_chart
 from lepton_ai.automl.report_page import Words, number, section_html, table_html
 from lepton_ai.data.column import concatenate, item, take
 from lepton_ai.data.dataset import Dataset
-from lepton_ai.explanation.answers import answer_html
+from lepton_ai.explanation.answers import answer_html, value_html
 from lepton_ai.tasks.task import Task
 
+MOST_COLUMNS = 8
 CHUNK, MOST_CLASSES, MOST_CASES, MOST_PAIRS, MOST_COMPARED = 512, 20, 16, 8, 2000
 
 
@@ -141,6 +142,10 @@ def _sure_mistakes(found: Judgement, classes: list[str], words: Words) -> str:
     if scores is not None and np.ndim(scores) == 2:
         sure = np.asarray(scores, dtype=float)[wrong, said[wrong]]
     order = np.argsort(-sure, kind="stable")[:MOST_CASES]
+    if len(found.task.inputs) > 1:
+        said_as = [f"{escape(classes[said[wrong[i]]])} {sure[i]:.2f}" for i in order]
+        table = _as_table(found, [int(wrong[i]) for i in order], said_as, words)
+        return f"<h3>{words('mistakes')}</h3>{table}" if len(order) else ""
     cases = "".join(
         f'<div class="case">{inputs_html(found.task, found.data[int(wrong[i])])}'
         f'<p><span class="given">{escape(classes[true[wrong[i]]])}</span> → '
@@ -166,6 +171,10 @@ def _furthest(found: Judgement, words: Words) -> str:
         [output.distance(item(expected, i), item(predicted, i)) for i in range(len(some))]
     )
     order = [i for i in np.argsort(-far, kind="stable")[: MOST_CASES // 3] if far[i] > 0]
+    if len(found.task.inputs) > 1 and order:
+        said_as = [answer_html(output, item(predicted, i), {}) for i in order]
+        table = _as_table(found, [int(some[i]) for i in order], said_as, words)
+        return f"<h3>{words('worst')}</h3>{table}"
     cases = ""
     for i in order:
         row = found.data[int(some[i])]
@@ -180,6 +189,19 @@ def _furthest(found: Judgement, words: Words) -> str:
     return f'<h3>{words("worst")}</h3><div class="cases wide">{cases}</div>'
 
 
+def _as_table(found: Judgement, places: list[int], said: list[str], words: Words) -> str:
+    """Examples of several inputs: one row each, what was expected and what was predicted last."""
+    name, output = found.task.target, found.task.outputs[found.task.target]
+    shown = list(found.task.inputs.items())[:MOST_COLUMNS]
+    rows = []
+    for place, answer in zip(places, said, strict=True):
+        row = found.data[place]
+        cells = [value_html(field, row[key]) for key, field in shown]
+        rows.append([*cells, value_html(output, row[name]), f"<b>{answer}</b>"])
+    head = [*(escape(key) for key, _ in shown), words("expected"), words("predicted")]
+    return table_html(head, rows)
+
+
 def wide(task: Task) -> str:
     """The class of a grid for this task's inputs: pictures stand close, all else needs room."""
     fields = list(task.inputs.values())
@@ -191,9 +213,8 @@ def inputs_html(task: Task, row: Mapping[str, Any]) -> str:
     """The inputs of an example: one drawn by its field, several as names with values."""
     if len(task.inputs) == 1:
         name, only = next(iter(task.inputs.items()))
-        return only.render(row[name])
-    shown = list(task.inputs.items())[:8]
+        return value_html(only, row[name])
     return "".join(
-        f'<div><span class="given">{escape(name)}</span> {other.render(row[name])}</div>'
-        for name, other in shown
+        f'<div><span class="given">{escape(name)}</span> {value_html(other, row[name])}</div>'
+        for name, other in list(task.inputs.items())[:MOST_COLUMNS]
     )

@@ -14,7 +14,7 @@ from lepton_ai.automl.report_charts import line_chart
 from lepton_ai.automl.report_evaluation import inputs_html, wide
 from lepton_ai.automl.report_page import Words, pill_html, section_html, table_html
 from lepton_ai.data.dataset import Dataset
-from lepton_ai.explanation.answers import answer_html
+from lepton_ai.explanation.answers import answer_html, value_html
 from lepton_ai.tasks.task import Task
 
 MOST_KINDS, MOST_OF_A_KIND, MOST_ROWS, MOST_FINDINGS = 12, 6, 6, 50
@@ -74,7 +74,7 @@ def _in_turn(task: Task, data: Dataset) -> str:
 def _table(task: Task, data: Dataset) -> str:
     fields = {**task.inputs, **task.outputs}
     rows = [
-        [field.render(data[index][name]) for name, field in fields.items()]
+        [value_html(field, data[index][name]) for name, field in fields.items()]
         for index in range(min(len(data), MOST_ROWS))
     ]
     return table_html([escape(name) for name in fields], rows)
@@ -155,8 +155,8 @@ def serving_section(task: Task, served: Any, words: Words) -> str:
     safe = escape(url)
     web = url.startswith(("http://", "https://"))
     link = f'<a href="{safe}" rel="noreferrer">{safe}</a>' if web else f"<code>{safe}</code>"
-    command = getattr(served, "curl", None) or _curl(task, url)
-    body = f"<p>{link}</p><pre>{escape(command() if callable(command) else str(command))}</pre>"
+    command = str(getattr(served, "curl", None) or _curl(task, url))
+    body = f"<p>{link}</p><pre>{escape(command)}</pre>"
     return section_html("serving", words, body, lead=words("serving_lead"))
 
 

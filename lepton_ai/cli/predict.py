@@ -84,7 +84,11 @@ def _single(value: str, name: str, field: Field) -> Any:
     if field.widget == "image":
         if not is_file:
             raise SourceError(f"Expected the path of a picture; there is no file {value!r}.")
-        return Path(value).read_bytes()
+        from lepton_ai.data.fields.image import decode
+
+        raw = Path(value).read_bytes()
+        decode(raw, name=value)  # so that the message names the file
+        return raw
     text = Path(value).read_text(encoding="utf8") if is_file else value
     document = _parsed(text)
     if isinstance(document, (list, int, float)) and "string" not in str(field.schema().get("type")):
@@ -103,13 +107,18 @@ def _parsed(text: str) -> Any:
 
 def _object(value: str, task: Task) -> dict[str, Any]:
     document = _parsed(value)
-    wanted = ", ".join(f'"{name}": ...' for name in task.inputs)
+    wanted = _some([f'"{name}": ...' for name in task.inputs])
     if not isinstance(document, dict):
         raise DataError(f"Expected a JSON object {{{wanted}}} or a table; received {value[:60]!r}.")
     missing = [name for name in task.inputs if name not in document]
     if missing:
-        raise DataError(f"Expected {{{wanted}}}; {', '.join(missing)} missing.")
+        raise DataError(f"Expected {{{wanted}}}; {_some(missing)} missing.")
     return {name: field.from_json(document[name]) for name, field in task.inputs.items()}
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    more = f", ... ({len(names) - most} more)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def predicted_rows(predictor: Any, examples: Any) -> list[dict[str, Any]]:

@@ -49,15 +49,17 @@ class Tour:
         seed: All draws follow from it.
         port: Where to serve; ``None`` takes 8000, or a free one when that is in use.
         full: Whether to judge on all 10,000 test pictures.
+        budget: Seconds to look for a faster form.
     """
 
     def __init__(
         self, output: Output, *, workspace: Any = None, epochs: int | None = None, seed: int = 0,
-        port: int | None = None, full: bool = False,
+        port: int | None = None, full: bool = False, budget: float = OPTIMIZE_SECONDS,
     ) -> None:  # fmt: skip
         self.output, self.words = output, DemoWords()
         self.workspace = as_workspace(workspace)
         self.epochs, self.seed, self.port, self.full = epochs, seed, port, full
+        self.budget = budget
         self.told: list[dict[str, Any]] = []
         self.service: Service | None = None
         self.optimization: Any = None
@@ -222,7 +224,7 @@ class Tour:
         """Look for a faster form that is as good."""
         with self._step("optimize", "optimizing") as found:
             self.faster = optimize(
-                self.model, data=self.test, budget=OPTIMIZE_SECONDS, seed=self.seed, verbose=0
+                self.model, data=self.test, budget=self.budget, seed=self.seed, verbose=0
             )
             self.optimization = told = self.faster.optimization
             found["chosen"] = told.chosen

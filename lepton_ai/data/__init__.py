@@ -3,6 +3,7 @@
 Start with :mod:`lepton_ai.data.field` (what one value is) and :mod:`lepton_ai.data.dataset`.
 """
 
+from lepton_ai.data import fields, sources, transforms
 from lepton_ai.data.column import Files, Items, Ragged
 from lepton_ai.data.dataset import Dataset, Skipped, as_dataset
 from lepton_ai.data.field import Field, Part, Spec
@@ -10,5 +11,5 @@ from lepton_ai.data.transform import Transform
 
 __all__ = [
     "Dataset", "Field", "Files", "Items", "Part", "Ragged", "Skipped", "Spec", "Transform",
-    "as_dataset",
+    "as_dataset", "fields", "sources", "transforms",
 ]  # fmt: skip

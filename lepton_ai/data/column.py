@@ -149,6 +149,8 @@ def as_column(values: Any) -> Column:
     """
     if isinstance(values, np.ndarray) and values.dtype == object:
         values = list(values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "US" and values.ndim > 1:
+        return Ragged.of(values.reshape(len(values), -1).tolist())
     if isinstance(values, np.ndarray) and values.dtype.kind in "US":
         return pa.array(values.astype(str).tolist(), type=pa.string())
     if isinstance(values, (np.ndarray, Tensor, Ragged, Files, Items, pa.Array)):
@@ -196,6 +198,8 @@ def length(column: Column) -> int:
 def take(column: Column, indices: Any) -> Column:
     """The examples at ``indices`` (integers), in that order; repeats are allowed."""
     indices = np.asarray(indices)
+    if not indices.size:
+        indices = indices.astype(np.int64)  # an empty list is floats to numpy
     if isinstance(column, pa.Array):
         return column.take(pa.array(indices))
     if isinstance(column, Tensor):

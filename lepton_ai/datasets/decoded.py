@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from lepton_ai.workspace.files import file_digest, new_folder, to_json, write_by
 
 if TYPE_CHECKING:
     from lepton_ai.workspace import Workspace
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -51,8 +53,8 @@ def cached(
     try:
         with new_folder(folder) as fresh:
             for each, decoded in made.items():
-                for name in ("pixels", "labels"):
-                    np.save(fresh / f"{each}.{name}.npy", getattr(decoded, name), allow_pickle=False)
+                np.save(fresh / f"{each}.pixels.npy", decoded.pixels, allow_pickle=False)
+                np.save(fresh / f"{each}.labels.npy", decoded.labels, allow_pickle=False)
             sizes = {path.name: path.stat().st_size for path in fresh.iterdir()}
             skipped = {each: [list(pair) for pair in d.skipped] for each, d in made.items()}
             manifest = {"files": sizes, "skipped": skipped}
@@ -96,8 +98,10 @@ def decode_jpegs(
         Pixels ``[N, height, width, 3]`` of those that could be read, which of them they are
         (indices), and the others with the reason.
     """
-    import torch
-    from torchvision.io import ImageReadMode, decode_jpeg
+    from PIL import Image as Pillow
+
+    from lepton_ai.data.picture import FORMATS
+    from lepton_ai.data.sources.decoding import bombs_refused
 
     out = np.empty((len(raws), *shape, 3), dtype=np.uint8)
     reasons: dict[int, str] = {}
@@ -105,17 +109,15 @@ def decode_jpegs(
     def some(indices: range) -> None:
         for index in indices:
             try:
-                raw = torch.frombuffer(bytearray(raws[index]), dtype=torch.uint8)
-                picture = decode_jpeg(raw, mode=ImageReadMode.RGB)
-            except (RuntimeError, ValueError) as error:
+                with Pillow.open(io.BytesIO(raws[index]), formats=FORMATS) as picture:
+                    if (picture.height, picture.width) == shape:
+                        out[index] = picture if picture.mode == "RGB" else picture.convert("RGB")
+                    else:
+                        reasons[index] = f"{picture.height} x {picture.width} pixels, not {shape}"
+            except (OSError, SyntaxError, ValueError, Warning) as error:
                 reasons[index] = str(error).split("\n")[0]
-                continue
-            if tuple(picture.shape[1:]) == shape:
-                out[index] = picture.permute(1, 2, 0).numpy()
-            else:
-                reasons[index] = f"{tuple(picture.shape[1:])} pixels, not {shape}"
 
-    with ThreadPoolExecutor(2) as pool:
+    with bombs_refused(), ThreadPoolExecutor(2) as pool:
         list(pool.map(some, [range(i, min(i + 512, len(raws))) for i in range(0, len(raws), 512)]))
     good = np.array([i for i in range(len(raws)) if i not in reasons], dtype=np.int64)
     skipped = [(names[i], reasons[i]) for i in sorted(reasons)]

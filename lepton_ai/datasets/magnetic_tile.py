@@ -67,7 +67,11 @@ class MagneticTile(NamedDataset):
                 "mask": pa.array([raws[mask] for _, mask in pairs], pa.binary()),
                 "kind": kinds,
             },
-            {"image": Image(channels=1), "mask": Mask(["background", "defect"]), "kind": Label(KINDS)},
+            {
+                "image": Image(channels=1),
+                "mask": Mask(["background", "defect"]),
+                "kind": Label(KINDS),
+            },
             skipped=skipped,
         )
         return data if split == "all" else data.take(_part(kinds, test=split == "test"))

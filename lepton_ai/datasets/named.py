@@ -43,7 +43,7 @@ class NamedDataset(ABC):
 
     title: ClassVar[str]
     kind: ClassVar[str]
-    """What an example is: ``"images"``, ``"texts"``, ``"words"``, ``"rows"``, ``"images with masks"``."""
+    """What an example is: ``"images"``, ``"texts"``, ``"words with tags"``, ``"rows"`` ..."""
     licence: ClassVar[str]
     source: ClassVar[str]
     """The page it is from."""

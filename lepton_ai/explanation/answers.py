@@ -25,15 +25,32 @@ def answer_html(field: Field, value: Any, example: Mapping[str, Any]) -> str:
     if getattr(field, "plane", None) == "mask":
         from lepton_ai.data.fields.image import as_picture
 
-        mask = field.array(value)  # type: ignore[attr-defined]
+        drawn: Any = field  # whatever lies in the plane of a picture as a mask has an array
+        mask = drawn.array(value)
         for other in example.values():
             if not isinstance(other, str) and _is_picture(other):
-                return mask_html(mask, field.classes, as_picture(other))  # type: ignore[attr-defined]
+                return mask_html(mask, drawn.classes, as_picture(other))
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], str):
         for words in example.values():
             if isinstance(words, (list, tuple)) and len(words) == len(value):
                 return words_html(words, tags=value)
-    return field.render(value)
+    return value_html(field, value)
+
+
+def value_html(field: Field, value: Any) -> str:
+    """One value as safe HTML: drawn by its field, numbers with the digits that people read.
+
+    Example:
+        >>> from lepton_ai.data.fields.number import Number
+        >>> value_html(Number(), 0.1 + 0.2), value_html(Number(), None)
+        ('0.3', '–')
+    """
+    if type(field).render is not Field.render:
+        return field.render(value)
+    plain = field.to_json(value)
+    if plain is None:
+        return "–"
+    return f"{plain:.6g}" if isinstance(plain, float) else field.render(value)
 
 
 def _is_picture(value: Any) -> bool:

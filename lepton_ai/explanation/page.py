@@ -137,10 +137,10 @@ def _picture(found: Explanation, name: str, field: Field, language: str) -> str:
 
 def _answer(found: Explanation, language: str) -> str:
     name, field = next(iter(found.task.outputs.items()))
-    value, scores = found.prediction[name], found.prediction.get(f"{name}.scores")
+    value, scores = found.prediction[name], np.asarray(found.prediction.get(f"{name}.scores", ()))
     classes = getattr(field, "classes", None)
-    if classes and isinstance(value, str) and np.shape(scores) == (len(classes),):
-        order = np.argsort(-np.asarray(scores, dtype=float))[:MOST_CLASSES]
+    if classes and isinstance(value, str) and scores.shape == (len(classes),):
+        order = np.argsort(-scores.astype(float))[:MOST_CLASSES]
         bars = share_bars_html([(classes[i], float(scores[i])) for i in order])
         return f'<div style="flex:1 1 240px;min-width:0">{bars}</div>'
     if isinstance(value, (str, int, float)):

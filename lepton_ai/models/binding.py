@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,11 @@ class Whole(Backbone):
 
     def features(self, stem: dict[str, Tensor], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         given = stem[self.names[0]] if len(self.names) == 1 else stem
-        out = self.module(given)
+        lengths = inputs.get(f"{self.names[0]}.lengths")
+        if lengths is not None and "lengths" in signature(self.module.forward).parameters:
+            out = self.module(given, lengths=lengths)
+        else:
+            out = self.module(given)
         features = {self.give: out}
         if self.give == "sequence":
             features["lengths"] = inputs[f"{self.names[0]}.lengths"]

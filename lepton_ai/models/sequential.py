@@ -16,6 +16,8 @@ from lepton_ai.data.fields.image import Image
 from lepton_ai.data.fields.label import Label
 from lepton_ai.errors import ConfigError, NotReadyError, ShapeError
 from lepton_ai.layers.layer import Layer
+from lepton_ai.layers.lengths import call
+from lepton_ai.layers.symbol import Symbol
 from lepton_ai.models.binding import Whole
 from lepton_ai.models.model import Model
 from lepton_ai.tasks.supervised import Supervised
@@ -38,17 +40,15 @@ class Stack(nn.Module):
         self.linear_end = linear_end and hasattr(layers[-1], "linear")
         self.plan = _plan(layers)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         last = len(self.layers) - 1
         for place, layer in enumerate(self.layers):
-            if place == last and self.linear_end:
-                x = layer.linear(x)  # type: ignore[operator]
-            elif self.plan[place] == "linear":
+            if (place == last and self.linear_end) or self.plan[place] == "linear":
                 x = layer.linear(x)  # type: ignore[operator]
             elif self.plan[place] == "activate":
                 x = F.relu(layer(x), inplace=not x.is_leaf)
             else:
-                x = layer(x)
+                x, lengths = call(layer, x, lengths)
         return x
 
 
@@ -58,7 +58,7 @@ def _plan(layers: Sequence[nn.Module]) -> list[str]:
     for place in range(len(layers) - 1):
         first, second = type(layers[place]).__name__, type(layers[place + 1]).__name__
         relu = getattr(layers[place], "activation", None) == "relu"
-        if first.startswith("Conv") and second.startswith("MaxPooling") and relu:
+        if first in ("Conv2D", "Conv3D") and second.startswith("MaxPool") and relu:
             plan[place], plan[place + 1] = "linear", "activate"
     return plan
 
@@ -103,6 +103,8 @@ class Sequential(Model):
                 "Expected layers to be added before the model is fitted. Build a new Sequential "
                 "from model.layers and add to that."
             )
+        if isinstance(layer, Symbol):
+            layer = layer.layer  # lai.layers.Input((28, 28, 1)) at the beginning
         if not isinstance(layer, nn.Module):
             hint = registry.near_miss(str(layer), registry.names("layers"))
             raise ConfigError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 
-from torch import nn
-
 from lepton_ai.models.engines.engine import Engine
 from lepton_ai.models.model import Model
 
@@ -22,8 +20,8 @@ def twin(model: Model) -> Model:
 
 def as_model(model: Model, form: Engine | Model) -> Model:
     """What a step made, as a model of the same task."""
-    if isinstance(form, nn.Module):
-        return form  # type: ignore[return-value]
+    if isinstance(form, Model):
+        return form
     answering = twin(model)
     answering.engine = form
     return answering

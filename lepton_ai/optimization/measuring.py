@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -84,9 +84,7 @@ def race(
     )
 
 
-def _turn(
-    run: Callable[[Any], Any], given: Sequence[Any], calls: int, offset: int
-) -> list[float]:
+def _turn(run: Callable[[Any], Any], given: Sequence[Any], calls: int, offset: int) -> list[float]:
     run(given[offset % len(given)])
     spent = []
     for number in range(calls):
@@ -132,7 +130,7 @@ def answering(model: Model) -> Callable[[dict[str, Tensor]], Any]:
 
 
 @contextmanager
-def torch_threads(count: int | None) -> Iterator[None]:
+def torch_threads(count: int | None) -> Generator[None]:
     """As many threads inside torch's operators, for the length of a block."""
     before = torch.get_num_threads()
     if count is not None:

@@ -68,7 +68,8 @@ def optimize(
     chosen_steps = _steps(steps)
     sizes = _checked(model, data, max_drop, min_speedup, batch_sizes, threads)
     clock = Budget(budget)
-    typed = model.task.typed(intake.validation_data(model.task, data).require())  # type: ignore[union-attr]
+    given: Any = intake.validation_data(model.task, data)
+    typed = model.task.typed(given.require())
     was = model.training
     model.eval()
     try:
@@ -100,9 +101,7 @@ class _Search:
         self.rng = np.random.default_rng(seed)
         some = self.rng.choice(len(data), min(len(data), COMPARED), replace=False)
         self.some = data.take(np.sort(some))
-        self.encoded: Encoded = encode_inputs(
-            model.task.inputs, model.specs, self.some.columns
-        )
+        self.encoded: Encoded = encode_inputs(model.task.inputs, model.specs, self.some.columns)
         first = np.arange(min(len(self.some), CALIBRATION))
         self.bench = Bench(subset(self.encoded, first), threads=threads)
         self.metric: Metric | None = model.task.metrics().get(model.task.headline)
@@ -131,13 +130,12 @@ class _Search:
         report.reason = self._why(best)
         report.seconds = self.clock.spent
         self.progress.note(report.reason)
-        if best is None:
-            self.model.optimization = report  # type: ignore[assignment]
-            return self.model
-        fast = self.models[best.name]
-        fast.lineage = {**self.model.lineage, "optimization": report.to_json()}
-        fast.optimization = report  # type: ignore[assignment]
-        return fast.eval()
+        answer: Any = self.model
+        if best is not None:
+            answer = self.models[best.name].eval()
+            answer.lineage = {**self.model.lineage, "optimization": report.to_json()}
+        answer.optimization = report
+        return answer
 
     def _original(self) -> Candidate:
         self.quality = judge(self.model, self.data)
@@ -371,4 +369,3 @@ def _line(candidate: Candidate, headline: str) -> str:
     )
     end = f"{candidate.verdict}, {candidate.reason}" if candidate.reason else candidate.verdict
     return f"{candidate.name}: {headline} {candidate.figure:.4f}, {times}: {end}"
-

@@ -15,8 +15,8 @@ COLOURS = {
 
 STYLE = """<style>
 .lepton-optimization{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;padding:8px}
-.lepton-optimization table{border-collapse:collapse;margin:12px 0;display:block;overflow-x:auto}
-.lepton-optimization th,.lepton-optimization td{padding:4px 10px;text-align:right;
+.lepton-optimization table{font-size:13px;border-collapse:collapse;margin:12px 0;display:block;overflow-x:auto}
+.lepton-optimization th,.lepton-optimization td{padding:4px 7px;text-align:right;
 border-bottom:1px solid #ddd;white-space:nowrap}
 .lepton-optimization th{border-bottom:2px solid #555;font-weight:600}
 .lepton-optimization td:first-child,.lepton-optimization th:first-child,
@@ -151,20 +151,16 @@ def _mark(candidate: Candidate, x: float, y: float) -> str:
 
 
 def _labels(shown: list[Candidate], places: dict[str, tuple[float, float]]) -> list[str]:
-    """Names in a column at the right edge, joined to their marks, so that none covers another."""
-    order = sorted(shown, key=lambda c: places[c.name][1])
-    step = min(18.0, (HEIGHT - TOP - BOTTOM) / max(len(order), 1))
-    middle = sum(places[c.name][1] for c in order) / len(order)
-    top = min(max(middle - step * len(order) / 2, TOP + 8), HEIGHT - BOTTOM - step * len(order))
+    """Numbers at the marks, from left to right, and the names that they stand for at the edge."""
     parts = []
-    for number, candidate in enumerate(order):
+    for number, candidate in enumerate(sorted(shown, key=lambda c: places[c.name][0]), 1):
         x, y = places[candidate.name]
-        line = max(top, TOP + 8) + step * number
         colour = COLOURS.get(candidate.verdict, "#555")
         weight = ' font-weight="700"' if candidate.verdict == "chosen" else ""
+        beside = y - 11 if number % 2 else y + 20  # in turns, since marks may lie close together
         parts.append(
-            f'<path d="M{x + 8:.1f} {y:.1f}L{WIDTH - RIGHT + 6} {line:.1f}" stroke="#bbb" '
-            f'stroke-width="0.7" fill="none"/><text x="{WIDTH - RIGHT + 9}" y="{line + 4:.1f}" '
-            f'fill="{colour}"{weight}>{escape(candidate.name)}</text>'
+            f'<text x="{x + 3:.1f}" y="{beside:.1f}" fill="{colour}"{weight}>{number}</text>'
+            f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 8 + 19 * number}" fill="{colour}"{weight}>'
+            f"{number} {escape(candidate.name)}</text>"
         )
     return parts

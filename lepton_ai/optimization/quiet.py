@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, redirect_stdout
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """No warnings, log lines and progress bars of the converters while the block runs.
 
     Exporters warn about their own internals, and print; none of it is for whoever calls

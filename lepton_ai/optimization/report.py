@@ -105,14 +105,7 @@ class Report:
             given = dict(told)
             given["budget"] = math.inf if given["budget"] is None else given["budget"]
             given["whole"] = [Timing(**timing) for timing in given["whole"]]
-            given["candidates"] = [
-                Candidate(**{
-                    **candidate,
-                    "timings": [Timing(**timing) for timing in candidate["timings"]],
-                    "interval": tuple(candidate["interval"]) if candidate["interval"] else None,
-                })
-                for candidate in given["candidates"]
-            ]  # fmt: skip
+            given["candidates"] = [_candidate(told) for told in given["candidates"]]
             return cls(**given)
         except (KeyError, TypeError) as error:
             raise ArtifactError(f"Expected a report of optimize(); {error!r}.") from error
@@ -204,6 +197,13 @@ class Report:
 
     def __str__(self) -> str:
         return self.to_text()
+
+
+def _candidate(told: dict[str, Any]) -> Candidate:
+    given = dict(told)
+    given["timings"] = [Timing(**timing) for timing in given["timings"]]
+    given["interval"] = tuple(given["interval"]) if given["interval"] else None
+    return Candidate(**given)
 
 
 def _number(value: float | None, form: str) -> str:

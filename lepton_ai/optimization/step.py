@@ -19,7 +19,6 @@ from lepton_ai.models.engines.engine import Engine
 from lepton_ai.models.model import Model
 from lepton_ai.optimization.graph import Graph, export
 
-
 _PLACES = ("Exception from ", "Check '", "While executing ")
 """How lines begin that only say where in a converter an error was found."""
 

@@ -178,7 +178,9 @@ def connect(url: str, model: str | None = None, *, timeout: float = 60.0) -> Rem
     url = (url if "://" in url else f"http://{url}").rstrip("/")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ServiceError(f"Expected an address such as 'http://127.0.0.1:8000'; received {url!r}.")
+        raise ServiceError(
+            f"Expected an address such as 'http://127.0.0.1:8000'; received {url!r}."
+        )
     http = httpx.Client(
         base_url=url, timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
         trust_env=not _is_here(parts.hostname),
@@ -263,5 +265,3 @@ def _error_of(answer: Any, address: str) -> LeptonError:
     if isinstance(kind, type) and issubclass(kind, LeptonError) and answer.status_code < 500:
         return kind(message)
     return ServiceError(message)
-
-

@@ -182,7 +182,8 @@ def _form_rows(form: list[Upload], fields: dict[str, Field]) -> tuple[list[Row],
     if len(set(counts.values())) > 1:
         raise DataError(
             "Expected every form field the same number of times; received "
-            + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "."
+            + ", ".join(f"{name}: {count}" for name, count in counts.items())
+            + "."
         )
     count = next(iter(counts.values()), 1)
     return [{name: found[i] for name, found in values.items()} for i in range(count)], options

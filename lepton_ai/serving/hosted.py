@@ -95,6 +95,13 @@ class Hosted:
             self.served += len(data)
         return out
 
+    def sampled(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Columns of plausible inputs and what is predicted for them: what metadata describes."""
+        columns = self.task.sample(np.random.default_rng(0), 2)
+        data = Dataset({name: columns[name] for name in self.task.inputs}, self.task.inputs)
+        with self.lock:
+            return data.columns, self.model.predict(data)
+
     def explain(self, example: Mapping[str, Any], method: str) -> Any:
         """The explanation of one example.
 

@@ -45,7 +45,7 @@ def openapi(shelf: Shelf) -> dict[str, Any]:
 def sample(model: Hosted) -> dict[str, Any]:
     """One plausible example of a model's inputs, as JSON: a golden one, else a drawn one."""
     if model.examples:
-        return dict(model.examples[0])
+        return {name: model.examples[0][name] for name in model.task.inputs}
     columns = model.task.sample(np.random.default_rng(0), 2)
     return {name: f.to_json(item(columns[name], 0)) for name, f in model.task.inputs.items()}
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 import lepton_ai
 from lepton_ai.errors import DataError
 from lepton_ai.registry import near_miss
@@ -81,9 +79,7 @@ class Protocol:
 
 def metadata(model: Hosted, shelf: Shelf) -> dict[str, Any]:
     """What the protocol tells about a model."""
-    inputs = model.task.sample(np.random.default_rng(0), 2)
-    inputs = {name: inputs[name] for name in model.task.inputs}
-    outputs = model.predict(inputs, {})
+    inputs, outputs = model.sampled()
     fields = model.task.outputs
     options = {
         name: {"default": option.default, "meaning": option.meaning,
@@ -129,15 +125,14 @@ def _columns(model: Hosted, wires: list[Wire], shelf: Shelf) -> dict[str, Any]:
     if len(set(counts.values())) > 1:
         raise DataError(
             "Expected all inputs to have the same number of examples; received "
-            + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "."
+            + ", ".join(f"{name}: {count}" for name, count in counts.items())
+            + "."
         )
     shelf.limits.check_examples(next(iter(counts.values())))
     return {name: to_input(given[name], field) for name, field in fields.items()}
 
 
-def _chosen(
-    document: dict[str, Any], predictions: dict[str, Any], binary: bool
-) -> dict[str, bool]:
+def _chosen(document: dict[str, Any], predictions: dict[str, Any], binary: bool) -> dict[str, bool]:
     """The outputs that were asked for, and whether each goes in binary."""
     wanted = document.get("outputs")
     if not wanted:

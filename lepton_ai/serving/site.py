@@ -7,6 +7,8 @@ task by name. Everything comes from this package: no page asks another machine f
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 from importlib import resources
 from typing import Any
 
@@ -16,7 +18,7 @@ from lepton_ai.serving.exchange import Answer, Call, Refused, json_answer
 from lepton_ai.serving.friendly import plain
 from lepton_ai.serving.hosted import Hosted, Shelf
 from lepton_ai.serving.language import chosen_language
-from lepton_ai.serving.openapi import openapi
+from lepton_ai.serving.openapi import openapi, sample
 from lepton_ai.serving.tensors import is_media, is_text
 
 KINDS = {".js": "text/javascript", ".css": "text/css", ".json": "application/json",
@@ -34,7 +36,7 @@ class Site:
         self.shelf = shelf
         self.pages: dict[str, str] = {}
         self.files: dict[str, Answer] = {}
-        for file in (resources.files(__package__) / "pages").iterdir():
+        for file in (resources.files("lepton_ai.serving") / "pages").iterdir():
             ending = "." + file.name.rpartition(".")[2]
             if ending == ".html":
                 self.pages[file.name] = file.read_text(encoding="utf8")
@@ -116,7 +118,10 @@ def card(model: Hosted, origin: str, *, alone: bool) -> dict[str, Any]:
     engine = model.model.engine
     return {
         **summary(model),
-        "inputs": [_described(name, field) for name, field in model.task.inputs.items()],
+        "inputs": [
+            {**_described(name, field), "size": model.model.specs.get(name, {}).get("size")}
+            for name, field in model.task.inputs.items()
+        ],
         "outputs": [_described(name, field) for name, field in model.task.outputs.items()],
         "engine": "torch" if engine is None else type(engine).__name__,
         "precision": getattr(engine, "precision", "float32"),
@@ -153,11 +158,13 @@ def curl(model: Hosted, origin: str) -> str:
     """The line that sends one example with curl."""
     address = f"{origin}/models/{model.name}/predict"
     fields = model.task.inputs
+    shown = _short_example(model)
     if any(is_media(field) for field in fields.values()):
-        parts = [f"-F {n}=@{n}.png" if is_media(f) else f"-F {n}=..." for n, f in fields.items()]
+        marks = {name: "@" if is_media(field) else "" for name, field in fields.items()}
+        parts = [f"-F {shlex.quote(f'{name}={mark}{shown[name]}')}" for name, mark in marks.items()]
         return f"curl {' '.join(parts)} {address}"
-    body = ", ".join(f'"{name}": {_placeholder(field)}' for name, field in fields.items())
-    return f"curl -H 'content-type: application/json' -d '{{{body}}}' {address}"
+    body = shlex.quote(json.dumps(shown, ensure_ascii=False))
+    return f"curl -H 'content-type: application/json' -d {body} {address}"
 
 
 def python(model: Hosted, origin: str, *, alone: bool) -> str:
@@ -167,8 +174,7 @@ def python(model: Hosted, origin: str, *, alone: bool) -> str:
     if len(fields) == 1 and is_media(next(iter(fields.values()))):
         example = f'"{next(iter(fields))}.png"'
     else:
-        pairs = ", ".join(f'"{name}": {_placeholder(field)}' for name, field in fields.items())
-        example = f"{{{pairs}}}"
+        example = repr(_short_example(model))
     return (
         "import lepton_ai as lai\n\n"
         f'model = lai.connect("{origin}"{chosen})\n'
@@ -176,11 +182,13 @@ def python(model: Hosted, origin: str, *, alone: bool) -> str:
     )
 
 
-def _placeholder(field: Any) -> str:
-    classes = getattr(field, "classes", None)
-    if is_text(field):
-        return f'"{classes[0]}"' if classes else '"..."'
-    kinds = field.schema().get("type")
-    if kinds == "array":
-        return '["...", "..."]' if field.schema()["items"].get("type") == "string" else "[...]"
-    return "0.0"
+def _short_example(model: Hosted) -> dict[str, Any]:
+    """An example of the inputs, files by their name and long texts cut."""
+    shown = {}
+    for name, value in sample(model).items():
+        if is_media(model.task.inputs[name]):
+            value = f"{name}.png"
+        elif isinstance(value, str) and len(value) > 80:
+            value = value[:77].rstrip() + "..."
+        shown[name] = value
+    return shown

@@ -200,8 +200,9 @@ def _elements(wire: Wire) -> list[bytes]:
 
 def _unbase64(raw: bytes) -> bytes:
     """A file from its base64 text; bytes that are no such text are the file itself."""
+    text = raw.split(b",", 1)[-1] if raw[:5] == b"data:" else raw
     try:
-        return base64.b64decode(raw.split(b",", 1)[-1] if raw[:5] == b"data:" else raw, validate=True)
+        return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return raw
 

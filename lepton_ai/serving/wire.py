@@ -250,6 +250,10 @@ def _from_json(name: str, datatype: str, shape: list[int], data: Any) -> np.ndar
         return out.reshape(shape)
     try:
         array = np.asarray(data)
+        if datatype == "UINT64" and array.dtype.kind == "f":  # numpy mixes large and small so
+            flat = list(_flat(data, name))
+            if all(type(value) is int for value in flat):
+                array = np.array(flat, dtype=np.uint64)
     except (ValueError, OverflowError) as error:
         raise DataError(f"Expected the tensor {name!r} to hold plain numbers; {error}.") from error
     if array.size != count:
@@ -272,7 +276,7 @@ def _cast(name: str, datatype: str, array: np.ndarray) -> np.ndarray:
         return array.astype(wanted)
     low, high = array.min(), array.max()
     if wanted.kind in "ui":
-        limits = np.iinfo(wanted)
+        limits = np.iinfo(wanted.type)
         if int(low) < limits.min or int(high) > limits.max:
             raise DataError(
                 f"Expected values from {limits.min} to {limits.max} in the {datatype} tensor "

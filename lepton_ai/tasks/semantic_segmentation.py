@@ -40,7 +40,6 @@ class SemanticSegmentation(Task):
         "weight_decay": 0.05,
         "schedule": "one_cycle",
         "clip_norm": 1.0,
-        "average_decay": 0.99,
         "transforms": ["random_horizontal_flip", "random_vertical_flip", "color_jitter"],
     }
 

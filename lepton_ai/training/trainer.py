@@ -19,6 +19,7 @@ from lepton_ai.data.dataset import Dataset
 from lepton_ai.data.encoding import Encoded, encode_inputs, encode_targets, training_order
 from lepton_ai.data.transform import EpochTransforms
 from lepton_ai.errors import ConfigError, TrainingError
+from lepton_ai.layers.layer import penalty
 from lepton_ai.layers.randomness import drawing_from
 from lepton_ai.metrics.metric import Mean, Metric
 from lepton_ai.optimizers import schedules
@@ -97,6 +98,7 @@ class Trainer:
         self.encoded = self._encode(data)
         self.checked = self._encode(validation) if validation is not None else None
         self.inputs = list(model.task.inputs)
+        self.penalised = penalty(model) is not None
         self.precision = choose_precision(model, settings.precision)
 
     def stop(self, reason: str) -> None:
@@ -214,6 +216,8 @@ class Trainer:
             with drawing_from(generator), self._autocast():
                 outputs = module(columns, columns)
             sums, counts = module.head.loss(outputs, columns)
+            if self.penalised:
+                sums = sums + penalty(module) * counts
             with torch.no_grad():
                 kept = tally.measured(module.head, outputs, columns)
             return sums.sum(), counts.sum(), kept

@@ -189,6 +189,25 @@ def test_a_file_is_an_example(model: Any, tmp_path: Path) -> None:
     assert found.score == pytest.approx(same.score, abs=1e-5)
 
 
+def test_the_planted_word_comes_first(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    usual = ["fine", "plain", "the", "shoes", "coat", "很", "好", "快", "came", "today"]
+    texts, labels = [], []
+    for index in range(200):
+        words = [str(word) for word in rng.choice(usual, 6)]
+        words[rng.integers(6)] = "wonderful" if index % 2 else "awful"
+        texts.append(" ".join(words))
+        labels.append("good" if index % 2 else "bad")
+    model = lai.Model("text_gru", "text_classification")
+    model.fit({"text": texts, "label": labels}, epochs=5, seed=0, verbose=0, workspace=tmp_path)
+    for method in ("integrated_gradients", "occlusion"):
+        found = [lai.explain(model, text, method) for text in texts[:10]]
+        hits = sum(f.top(1)[0].part.name in ("wonderful", "awful") for f in found)
+        assert hits >= 9, method
+        assert all(f.completeness is None or f.completeness < 0.02 for f in found)
+        assert "solid" in found[0].to_html()
+
+
 class Table:
     """A rule over columns: "high" when ``pressure`` is above 3, whatever the others are."""
 

@@ -19,7 +19,7 @@ def pictures(count: int, size: int = 16, seed: int = 0) -> dict:
 
 
 @pytest.fixture(scope="session")
-def test_data() -> lai.Dataset:
+def held_out() -> lai.Dataset:
     return lai.Dataset(pictures(96, seed=1))
 
 

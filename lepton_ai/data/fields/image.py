@@ -13,7 +13,7 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from lepton_ai.data.column import Column, Files, Items, as_column
+from lepton_ai.data.column import Column, Files, Items, Ragged, as_column
 from lepton_ai.data.field import Field, Part, Spec
 from lepton_ai.data.picture import (
     as_picture,
@@ -70,6 +70,8 @@ class Image(Field):
         return isinstance(value, (str, bytes, Pillow.Image))
 
     def check(self, values: Column) -> None:
+        if isinstance(values, Ragged):
+            raise DataError("Expected pictures; received lists of differing length.")
         if isinstance(values, (np.ndarray, Tensor)):
             array = np.asarray(values)
             if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[-1] not in (1, 3, 4)):

@@ -172,7 +172,7 @@ class Label(Field):
 
     def without(self, value: Any, part: Part) -> None:
         """A missing class."""
-        return None
+        return
 
     def sample(self, rng: np.random.Generator) -> str:
         return str(rng.choice(self.classes or ["no", "yes"]))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lepton_ai.data.column import Column, as_column
-from lepton_ai.data.field import Field, Part, Spec, float_tensor
+from lepton_ai.data.field import Field, Part, Spec
 from lepton_ai.errors import DataError
 
 variants = {"number": "Number"}

@@ -16,7 +16,7 @@ variants = {"archive": "Archive"}
 
 
 class Archive(Source):
-    """A packed folder, taken apart once into the cache of the workspace and then read like a folder.
+    """A packed folder: taken apart once, into the cache of the workspace, then read as a folder.
 
     Options: ``workspace``, and those of what it holds.
     """
@@ -30,17 +30,13 @@ class Archive(Source):
     ) -> Dataset:  # fmt: skip
         from lepton_ai.data.reading import read
 
-        folder = unpacked(source, as_workspace(workspace))
-        while True:  # an archive of one folder is that folder
-            inner = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__"))]
+        place = unpacked(source, as_workspace(workspace))
+        while place.is_dir():  # an archive of one folder is that folder, of one file that file
+            inner = [entry for entry in place.iterdir() if not entry.name.startswith((".", "__"))]
             if len(inner) != 1:
                 break
-            folder = inner[0]
-            if folder.is_file():
-                break
-            if any(not entry.is_dir() for entry in folder.iterdir()):
-                break
-        return read(folder, target=target, **options)
+            place = inner[0]
+        return read(place, target=target, **options)
 
 
 def unpacked(archive: Path, workspace: Workspace) -> Path:

@@ -1,4 +1,4 @@
-"""Arrays in memory: ``(x, y)``, dicts of arrays, lists of examples, tensors; ``.npy`` and ``.npz``."""
+"""Arrays in memory: ``(x, y)``, dicts, lists of examples, tensors; ``.npy`` and ``.npz`` files."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _load(path: Path) -> Any:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, LimitError):
             raise
-        pickled = "allow_pickle" in str(error) or "pickle" in str(error)
+        pickled = "pickle" in str(error) or "Python objects" in str(error)
         raise SourceError(
             f"{path} "
             + ("holds Python objects, which could run code and are not read; save plain numbers."
@@ -100,7 +100,9 @@ def _input_columns(values: Any, names: list[str] | None) -> dict[str, Column]:
     if isinstance(column, torch.Tensor):
         column = column.detach().cpu().numpy()
     if isinstance(column, np.ndarray) and column.ndim == 0:
-        raise DataError("Expected an array whose first axis counts the examples; received a number.")
+        raise DataError(
+            "Expected an array whose first axis counts the examples; received a number."
+        )
     if not len(column):
         raise EmptyDataError("Expected at least one example; received an empty array.")
     if isinstance(column, np.ndarray):

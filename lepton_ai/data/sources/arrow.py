@@ -26,7 +26,8 @@ def columns_of_table(table: pa.Table, name: str) -> dict[str, Column]:
             f"{table.num_columns} columns."
         )
     return {
-        key: _column(key, values) for key, values in zip(table.column_names, table.columns, strict=True)
+        key: _column(key, values)
+        for key, values in zip(table.column_names, table.columns, strict=True)
     }
 
 
@@ -86,7 +87,9 @@ def _lists(name: str, column: pa.Array) -> Column:
         inner, depth = inner.value_type, depth + 1
     numeric = pa.types.is_integer(inner) or pa.types.is_floating(inner)
     if not numeric and not (pa.types.is_string(inner) or pa.types.is_large_string(inner)):
-        raise DataError(f"Expected lists of texts or numbers in the column {name!r}; they hold {inner}.")
+        raise DataError(
+            f"Expected lists of texts or numbers in the column {name!r}; they hold {inner}."
+        )
     if depth > 1 or (numeric and pa.types.is_fixed_size_list(column.type)):
         rows = column.to_pylist()
         try:

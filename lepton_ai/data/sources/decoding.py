@@ -1,4 +1,4 @@
-"""Pictures looked through before they are used: the unreadable are found now, not while training."""
+"""Pictures looked through before they are used: the unreadable are found now, not in training."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def fault(raw: bytes) -> str | None:
     try:
         with Pillow.open(io.BytesIO(raw), formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
-                return (
-                    f"{picture.width:,} x {picture.height:,} pixels, more than {MAX_PIXELS:,}"
-                )
+                return f"{picture.width:,} x {picture.height:,} pixels, more than {MAX_PIXELS:,}"
             if getattr(picture, "n_frames", 1) > MAX_FRAMES:
                 return f"more than {MAX_FRAMES} frames"
             picture.load()

@@ -1,4 +1,4 @@
-"""Delimited text (CSV, TSV): what separates the cells, in which encoding, and whether names come first."""
+"""Delimited text (CSV, TSV): what separates the cells, the encoding, whether names come first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lepton_ai.errors import DataError, EmptyDataError, SourceError
 
 DELIMITERS = (",", "\t", ";", "|")
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _SAMPLE = 1 << 18
 
@@ -120,7 +122,7 @@ def _number(cell: str) -> bool:
 
 
 def _has_names(rows: list[list[str]]) -> bool:
-    """Whether the first row names the columns: it holds no number, and not what is repeated below."""
+    """Whether the first row names the columns: it holds no number and nothing that comes again."""
     first, below = rows[0], rows[1:]
     if any(_number(cell) for cell in first):
         return False
@@ -144,7 +146,9 @@ def _parsed(text: str, name: str, delimiter: str, names: list[str], *, skip: int
             io.BytesIO(text.encode("utf-8", errors="replace")),
             read_options=arrow_csv.ReadOptions(
                 column_names=names, skip_rows_after_names=0, skip_rows=0, use_threads=False
-            ) if not skip else arrow_csv.ReadOptions(use_threads=False),
+            )
+            if not skip
+            else arrow_csv.ReadOptions(use_threads=False),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refuse
             ),

@@ -39,7 +39,9 @@ class Excel(Source):
         except (OSError, zipfile.BadZipFile, KeyError, ValueError) as error:
             if isinstance(error, LimitError):
                 raise
-            raise SourceError(f"Expected an Excel workbook; {source} is broken: {error}.") from error
+            raise SourceError(
+                f"Expected an Excel workbook; {source} is broken: {error}."
+            ) from error
         try:
             if sheet is not None and sheet not in book.sheetnames:
                 raise DataError(

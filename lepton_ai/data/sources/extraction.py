@@ -7,7 +7,6 @@ in a new private folder that is put under its name only once everything is there
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import stat
@@ -15,18 +14,21 @@ import tarfile
 import unicodedata
 import uuid
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from lepton_ai.data.sources.unpacking import FAULTS, RATIO, Bounded, open_bounded
 from lepton_ai.errors import LimitError, SourceError
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 ENDINGS = (".zip", *TAR_ENDINGS)
+BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError, *FAULTS,
+)  # fmt: skip
+"""What the standard library raises for archives that are broken."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,7 @@ def members(
     reader = _zip_members if archive.name.lower().endswith(".zip") else _tar_members
     try:
         yield from reader(archive, watch, limits)
-    except (
-        tarfile.TarError, zipfile.BadZipFile, RuntimeError, NotImplementedError, ValueError,
-        *FAULTS,
-    ) as error:  # fmt: skip
+    except BROKEN as error:
         if isinstance(error, SourceError | LimitError):
             raise
         raise SourceError(f"Expected a whole archive; {archive} is broken: {error}.") from error
@@ -168,8 +167,13 @@ class _Counted(Bounded):
         super().__init__(stream, limit, name)
         self._watch = watch
 
-    def readinto(self, buffer: bytearray) -> int:
-        count = super().readinto(buffer)
+    def readinto(self, buffer: Any) -> int:
+        try:
+            count = super().readinto(buffer)
+        except BROKEN as error:  # raised where the stream is read, outside of members()
+            if isinstance(error, SourceError | LimitError):
+                raise
+            raise SourceError(f"{self._name} is broken: {error}.") from error
         self._watch.total += count
         return count
 
@@ -225,10 +229,11 @@ def _tar_members(
 
 @contextmanager
 def _tar(archive: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
-    packed = archive
-    with open_bounded(packed, limit=limits.total + (1 << 30)) as stream:
-        with tarfile.open(fileobj=stream, mode="r|") as opened:
-            yield opened
+    with (
+        open_bounded(archive, limit=limits.total + (1 << 30)) as stream,
+        tarfile.open(fileobj=stream, mode="r|") as opened,
+    ):
+        yield opened
 
 
 def _write(folder: Path, parts: tuple[str, ...], stream: IO[bytes], archive: str) -> None:

@@ -24,7 +24,8 @@ class Frames(Source):
     @classmethod
     def recognises(cls, source: Any) -> float:
         room = type(source).__module__.split(".")[0]
-        if room in _ROOMS and (hasattr(source, "columns") or hasattr(source, "collect")):
+        # asked of the type: a lazy frame would work its columns out
+        if room in _ROOMS and (hasattr(type(source), "columns") or hasattr(source, "collect")):
             return 0.95
         return 0.7 if hasattr(source, "__arrow_c_stream__") else 0.0
 

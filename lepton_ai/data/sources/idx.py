@@ -72,7 +72,7 @@ def read_idx(path: Path) -> np.ndarray:
     """
     raw = read_whole(path)
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _TYPES or not 1 <= raw[3] <= 8:
-        raise SourceError(f"Expected an IDX file (it begins with two zero bytes); {path} is none.")
+        raise SourceError(f"Expected an IDX file (two zero bytes first); {path} is none.")
     rank = raw[3]
     begin = 4 + 4 * rank
     if len(raw) < begin:

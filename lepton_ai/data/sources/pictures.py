@@ -22,7 +22,7 @@ LARGEST = 1 << 30
 
 
 class ImageFolder(Source):
-    """Pictures in folders named by their class: ``root/<class>/*.jpg``, ``root/train/<class>/*.jpg``.
+    """Pictures in folders of their class: ``root/<class>/*.jpg`` or ``root/train/<class>/*.jpg``.
 
     Columns ``image`` and ``label`` (or the name given as ``target``); pictures that lie in the
     folder itself have no label. Pictures that cannot be read are left out and listed in
@@ -51,14 +51,18 @@ class ImageFolder(Source):
             labels = False
         else:
             root = _split_folder(source, split)
-            found = sorted(_walk(root), key=lambda path: _natural(path.relative_to(root).as_posix()))
+            found = sorted(
+                _walk(root), key=lambda path: _natural(path.relative_to(root).as_posix())
+            )
             paths = [path for path in found if path.name.lower().endswith(ENDINGS)]
             others = [path for path in found if not path.name.lower().endswith(ENDINGS)]
         names = [path.relative_to(root).as_posix() for path in paths]
-        skipped = [Skipped(p.relative_to(root).as_posix(), "not a picture by its name") for p in others]
+        skipped = [
+            Skipped(p.relative_to(root).as_posix(), "not a picture by its name") for p in others
+        ]
         wrong = faults(len(paths), lambda i: _bounded(paths[i])) if verify else [None] * len(paths)
         skipped += [Skipped(names[i], why) for i, why in enumerate(wrong) if why]
-        classes = [name.split("/")[0] if "/" in name else None for name in names]
+        classes = _classes(names)
         labelled = labels and any(classes)
         if labelled:
             skipped += [
@@ -67,7 +71,9 @@ class ImageFolder(Source):
                 if label is None and not why
             ]
         good = [
-            i for i in range(len(paths)) if not wrong[i] and (classes[i] is not None or not labelled)
+            i
+            for i in range(len(paths))
+            if not wrong[i] and (classes[i] is not None or not labelled)
         ]
         if not good:
             raise EmptyDataError(_nothing(root, len(paths), skipped))
@@ -80,6 +86,15 @@ class ImageFolder(Source):
             columns[target or "label"] = [classes[i] for i in good]
             fields[target or "label"] = Label()
         return Dataset(columns, fields, skipped=skipped)
+
+
+def _classes(names: list[str]) -> list[str | None]:
+    """The folder that tells the pictures apart: the first that is not the same for all of them."""
+    parents = [name.split("/")[:-1] for name in names]
+    depth, shortest = 0, min((len(each) for each in parents), default=0)
+    while depth < shortest - 1 and len({each[depth] for each in parents}) == 1:
+        depth += 1
+    return [each[depth] if len(each) > depth else None for each in parents]
 
 
 def _walk(root: Path, endings: tuple[str, ...] = ()) -> Iterator[Path]:

@@ -48,7 +48,8 @@ class Table(Source):
         if kind not in set(_FORMATS.values()):
             known = sorted(set(_FORMATS.values()))
             raise ConfigError(
-                f"Expected the format {', '.join(known)}; received {kind!r}.{near_miss(kind, known)}"
+                f"Expected the format {', '.join(known)}; received {kind!r}."
+                f"{near_miss(kind, known)}"
             )
         if kind != "csv" and (delimiter, header) != (None, None):
             raise ConfigError(f"delimiter and header are for CSV files; {source.name} is {kind}.")
@@ -136,7 +137,7 @@ def _json_table(raw: bytes, name: str, *, lines: bool, encoding: str | None) -> 
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         strange = next((i for i, row in enumerate(rows) if not isinstance(row, dict)), 0)
         raise SourceError(
-            f"Expected objects such as {{\"text\": \"...\", \"label\": \"...\"}} in {name}; item "
+            f'Expected objects such as {{"text": "...", "label": "..."}} in {name}; item '
             f"{strange} is something else."
         )
     if not rows:
@@ -169,7 +170,9 @@ def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_constant=_not_json, object_pairs_hook=_once)
     except RecursionError as error:
-        raise SourceError(f"Expected JSON of few levels in {where}; it is nested too deep.") from error
+        raise SourceError(
+            f"Expected JSON of few levels in {where}; it is nested too deep."
+        ) from error
     except ValueError as error:
         if isinstance(error, DataError):
             raise

@@ -1,4 +1,4 @@
-"""Packed files (gz, bz2, xz, zst) read within limits: a small file that grows without end is refused."""
+"""Packed files (gz, bz2, xz, zst), read within limits on how much they may unpack to."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def open_bounded(path: Path, *, limit: int = LARGEST) -> io.BufferedReader:
         ending = path.suffix.lower()
         stream: Any
         if ending in (".gz", ".tgz"):
-            stream = gzip.open(path)
+            stream = gzip.open(path)  # noqa: SIM115
         elif ending in (".bz2", ".tbz2"):
-            stream = bz2.open(path)
+            stream = bz2.open(path)  # noqa: SIM115
         elif ending in (".xz", ".txz"):
-            stream = lzma.open(path)
+            stream = lzma.open(path)  # noqa: SIM115
         elif ending == ".zst":
             import pyarrow as pa
 

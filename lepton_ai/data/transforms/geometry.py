@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import ClassVar
 
 import torch
@@ -50,12 +50,10 @@ class Geometric(Transform):
         for name, is_mask in spatial(columns, fields):
             values = columns[name]
             height, width = values.shape[-2:]
-            matrix = None
-            for step, parameters in steps:
-                assert isinstance(step, Geometric)
-                own = step.matrices(parameters, height, width)
-                matrix = own if matrix is None else matrix @ own
-            assert matrix is not None
+            matrix = reduce(
+                torch.matmul,
+                [step.matrices(drawn, height, width) for step, drawn in steps],  # type: ignore[attr-defined]
+            )
             if is_mask:
                 moved[name] = resample_mask(values, matrix)
                 continue

@@ -28,7 +28,10 @@ class RandomRotation(Geometric):
     """
 
     def __init__(
-        self, degrees: float | Sequence[float] = 15, interpolation: str = "bilinear", fill: float = 0
+        self,
+        degrees: float | Sequence[float] = 15,
+        interpolation: str = "bilinear",
+        fill: float = 0,
     ) -> None:
         span("degrees", degrees)
         self.degrees = list(degrees) if isinstance(degrees, (list, tuple)) else degrees

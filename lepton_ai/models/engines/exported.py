@@ -36,9 +36,7 @@ class Exported(Engine):
             name: value for name, value in columns.items()
             if name.startswith(tuple(f"{field}." for field in self.fields))
         }  # fmt: skip
-        given = {
-            name: columns[name].detach().cpu().contiguous().numpy() for name in self.inputs
-        }
+        given = {name: columns[name].detach().cpu().contiguous().numpy() for name in self.inputs}
         arrays = self.run(given)
         return {**around, **{
             name: torch.from_numpy(array) for name, array in zip(self.outputs, arrays, strict=True)

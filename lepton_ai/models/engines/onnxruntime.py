@@ -34,9 +34,7 @@ class OnnxRuntime(Exported):
         # Threads that wait by spinning take the processor from everything else between two calls.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.graph = graph
-        self.session = runtime.InferenceSession(
-            graph, options, providers=["CPUExecutionProvider"]
-        )
+        self.session = runtime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
     def run(self, given: dict[str, np.ndarray]) -> list[np.ndarray]:
         return self.session.run(list(self.outputs), given)

@@ -6,7 +6,7 @@ import io
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -27,17 +27,18 @@ _SHIFT = 64
 
 
 @contextmanager
-def without_telemetry() -> Iterator[None]:
+def without_telemetry() -> Generator[None]:
     """Import OpenVINO and its tools without the part that reports their use over the network."""
     name = "openvino_telemetry"
-    absent = name not in sys.modules
+    modules: dict[str, Any] = sys.modules
+    absent = name not in modules
     if absent:
-        sys.modules[name] = None  # type: ignore[assignment]  # importing it fails, as if not there
+        modules[name] = None  # importing it fails then, as if it were not installed
     try:
         yield
     finally:
         if absent:
-            sys.modules.pop(name, None)
+            modules.pop(name, None)
 
 
 def runtime() -> ModuleType:

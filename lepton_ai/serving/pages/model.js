@@ -25,9 +25,11 @@ function head() {
   pill.textContent = !card.ready ? t("not_ready") : card.checked ? t("checked", { count: card.checked }) : t("ready");
   const classes = card.outputs[0].classes;
   const outputs = sideName(card.outputs.map((field) => field.widget));
+  const names = card.inputs.slice(0, 4).map((field) => field.name).join(", ") + (card.inputs.length > 4 ? " …" : "");
+  const size = card.inputs[0].size?.join(" × ");
   const figures = [
     figureCard(t("reads"), sideName(card.inputs.map((field) => field.widget)), null,
-      card.inputs.length > 1 ? card.inputs.slice(0, 4).map((field) => field.name).join(", ") + (card.inputs.length > 4 ? " …" : "") : null),
+      card.inputs.length > 1 ? names : size ? t("seen_as", { size }) : null),
     figureCard(t("answers"), classes && card.outputs[0].widget === "choice" ? t("one_of", { count: classes.length }) : outputs, null,
       classes ? classes.slice(0, 4).join(", ") + (classes.length > 4 ? " …" : "") : card.outputs[0].unit),
     figureCard(t("answer_time"), card.median_milliseconds === null ? "–" : number(card.median_milliseconds, 3),

@@ -104,8 +104,16 @@ function raw(field, row) {
 
 const SHOWN = { choice: decision, number: figure, tags, mask, text: decision };
 
+// Further single numbers that belong to an output, such as its spread.
+function beside(field, row) {
+  const found = Object.entries(row).filter(([name, value]) =>
+    name.startsWith(`${field.name}.`) && typeof value === "number");
+  const told = found.map(([name, value]) => `${name.slice(field.name.length + 1)} ${number(value, 3)}`);
+  return told.length ? el("p", { class: "aside" }, told.join(" · ")) : null;
+}
+
 export function shown(outputs, row, inputs, fields) {
   return outputs.map((field) => el("div", { class: "output" },
     outputs.length > 1 ? el("h3", {}, field.name) : null,
-    (SHOWN[field.widget] ?? raw)(field, row, inputs, fields)));
+    (SHOWN[field.widget] ?? raw)(field, row, inputs, fields), beside(field, row)));
 }
