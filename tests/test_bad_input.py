@@ -1,4 +1,4 @@
-"""Typical mistakes: each is one typed error that says what was expected, what came, what to type."""
+"""Typical mistakes: each is one typed error saying what was expected, what came, what to type."""
 
 from __future__ import annotations
 

@@ -87,33 +87,31 @@ def train(
     for guess in plan.guesses:
         narrator.say(guess)
     held = None if test is None else _typed_test(plan, test)
-    report, data = (None, plan.data) if gate is False else _gated(plan, held, gate, narrator)
-    if report is None:
-        narrator.say("gate:      switched off; the run records it.  [gate=True]")
+    report, data = _gated(plan, held, gate, narrator)
     training, held = (data, held) if held is not None else _split(data, plan, seed, narrator)
     model = Model(backbone, plan.task)
     if backbone is None:
         narrator.say(_told_backbone(model, training))
-    validation: Dataset | None = held
-    learned = training
-    if settings.get("callbacks"):  # they may choose by the validation figures: not on the test part
-        learned, validation = training.split(
-            VALIDATION_SHARE, seed=seed, stratify=_strata(training, plan.target)
-        )
-    narrator.say(_told_recipe(plan.task, learned, epochs, settings))
-    run = model.fit(
-        learned, validation_data=validation, epochs=epochs, seed=seed, verbose=verbose,
-        workspace=workspace, **settings,
-    )  # fmt: skip
+    told = {"epochs": epochs, "seed": seed, "verbose": verbose, "workspace": workspace, **settings}
+    learned = _fit(model, plan, training, held, told, narrator)
     result = measure(model, held)
     narrator.say(f"result:    {result}.")
-    model.trained = Trained(plan, report, learned, held, result)  # type: ignore[assignment]
-    model.report_text = narrator.text  # type: ignore[assignment]
-    _record(model, plan, report, data, result)
-    run.config["gate"] = "off" if report is None else report.summary()
-    run.metrics |= {f"test_{name}": value for name, value in result.figures.items()}
-    run.save()
+    _record(model, Trained(plan, report, learned, held, result), narrator.text)
     return model
+
+
+def _fit(
+    model: Model, plan: Plan, training: Dataset, held: Dataset, told: dict[str, Any],
+    narrator: Narrator,
+) -> Dataset:  # fmt: skip
+    """Train; returns what was trained on, which is less when callbacks need figures to choose by."""
+    learned, validation = training, held
+    if told.get("callbacks"):  # not by the figures of the test part
+        strata = _strata(training, plan.target)
+        learned, validation = training.split(VALIDATION_SHARE, seed=told["seed"], stratify=strata)
+    narrator.say(_told_recipe(plan.task, learned, told))
+    model.fit(learned, validation_data=validation, **told)
+    return learned
 
 
 def _typed_test(plan: Plan, test: Any) -> Dataset:
@@ -125,8 +123,11 @@ def _typed_test(plan: Plan, test: Any) -> Dataset:
 
 def _gated(
     plan: Plan, test: Dataset | None, gate: Any, narrator: Narrator
-) -> tuple[Report, Dataset]:
+) -> tuple[Report | None, Dataset]:
     """The report and the data that passed, cleaned where it did not pass at first."""
+    if gate is False:
+        narrator.say("gate:      switched off; the run records it.  [gate=True]")
+        return None, plan.data
     if not isinstance(gate, (bool, Policy, Mapping)):
         raise ConfigError(
             f"Expected gate as True, False, a Policy or a dict of thresholds; received {gate!r}."
@@ -176,24 +177,27 @@ def _told_backbone(model: Model, data: Dataset) -> Guess:
     return Guess("backbone", f"{name}, usual for this task.", others)
 
 
-def _told_recipe(
-    task: Task, data: Dataset, epochs: int | None, settings: Mapping[str, Any]
-) -> Guess:
-    recipe = {**task.training_recipe(data), **settings}
-    if epochs is not None:
-        recipe["epochs"] = epochs
-    for key in ("backbone", "backbone_arguments", "callbacks"):
-        recipe.pop(key, None)
-    listed = ", ".join(f"{name}={value!r}" for name, value in recipe.items())
-    return Guess("recipe", f"{listed or 'the defaults of fit'}.", "epochs=..., batch_size=... etc.")
+def _told_recipe(task: Task, data: Dataset, told: Mapping[str, Any]) -> Guess:
+    recipe = {**task.training_recipe(data), **told}
+    if told["epochs"] is None:
+        recipe["epochs"] = task.training_recipe(data).get("epochs")
+    hidden = ("backbone", "backbone_arguments", "callbacks", "verbose", "workspace")
+    listed = ", ".join(f"{n}={v!r}" for n, v in recipe.items() if n not in hidden and v is not None)
+    return Guess("recipe", f"{listed}.", "epochs=..., batch_size=..., learning_rate=...")
 
 
-def _record(model: Model, plan: Plan, report: Report | None, data: Dataset, result: Result) -> None:
-    """Keep in the model's lineage what led to it."""
-    cleaned = data.lineage.get("cleaned")
+def _record(model: Any, trained: Trained, told: str) -> None:
+    """Keep with the model, in its lineage and in its run what led to it."""
+    model.trained, model.report_text = trained, told
+    summary = None if trained.gate is None else trained.gate.summary()
+    cleaned = trained.training.lineage.get("cleaned")
     model.lineage["train"] = {
-        "inferred": [str(guess) for guess in plan.guesses],
-        "gate": None if report is None else report.summary(),
+        "inferred": [str(guess) for guess in trained.plan.guesses],
+        "gate": summary,
         "cleaned": cleaned and [f"{c['check']}: {c['what']}" for c in cleaned["changes"]],
-        "result": result.to_json(),
+        "result": trained.result.to_json(),
     }
+    run = model.run
+    run.config["gate"] = summary or "off"
+    run.metrics |= {f"test_{name}": value for name, value in trained.result.figures.items()}
+    run.save()

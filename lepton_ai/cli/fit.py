@@ -9,7 +9,7 @@ import typer
 
 from lepton_ai.cli.opening import open_source
 from lepton_ai.cli.options import JsonOption, SeedOption, TargetOption, WorkspaceOption, named
-from lepton_ai.cli.output import answering
+from lepton_ai.cli.output import Output, answering
 from lepton_ai.errors import ArtifactError
 
 
@@ -47,39 +47,44 @@ def fit(
 
     What is not said is inferred, and the output tells how to say it otherwise.
     """
+    given = {"task": task, "backbone": backbone, "epochs": epochs, "seed": seed, "gate": gate}
+    settings = {"batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
+    given |= {name: value for name, value in settings.items() if value is not None}
     with answering(json) as output:
-        from lepton_ai.automl import train
-        from lepton_ai.models.artifact import MANIFEST
-        from lepton_ai.workspace import as_workspace
-
         if out is not None:
-            _refuse_foreign(Path(out), MANIFEST)  # before minutes of training, not after
-        given: dict[str, Any] = {
-            "batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate,
-        }  # fmt: skip
-        data = open_source(source, target=target, workspace=workspace)
-        held = None if test is None else open_source(
-            test, target=target, split="test", workspace=workspace
-        )  # fmt: skip
-        model = train(
-            data, target, task=task, backbone=backbone, test=held, epochs=epochs, seed=seed,
-            verbose=0 if json else "auto", workspace=workspace, gate=gate,
-            **{name: value for name, value in given.items() if value is not None},
-        )  # fmt: skip
-        folder = out or as_workspace(workspace).folder("models") / model.run.id
-        model.save(folder)
-        document = {
-            "model": str(folder),
-            "run": model.run.id,
-            "task": repr(model.task),
-            **model.trained.result.to_json(),
-        }
-        out_text = f"saved:     {folder}  [lepton predict {folder} ... | lepton serve {folder}]"
-        output.answer(document, out_text)
+            _refuse_foreign(Path(out))  # before minutes of training, not after
+        _fit(output, source, target, test, out, workspace, given)
 
 
-def _refuse_foreign(folder: Path, manifest: str) -> None:
-    if folder.exists() and not (folder / manifest).is_file():
+def _fit(
+    output: Output, source: str, target: str | None, test: str | None, out: str | None,
+    workspace: str | None, given: dict[str, Any],
+) -> None:  # fmt: skip
+    from lepton_ai.automl import train
+    from lepton_ai.workspace import as_workspace
+
+    data = open_source(source, target=target, workspace=workspace)
+    held = None
+    if test is not None:
+        held = open_source(test, target=target, split="test", workspace=workspace)
+    verbose = 0 if output.as_json else "auto"
+    model: Any = train(data, target, test=held, verbose=verbose, workspace=workspace, **given)
+    folder = out or as_workspace(workspace).folder("models") / model.run.id
+    model.save(folder)
+    document = {
+        "model": str(folder),
+        "run": model.run.id,
+        "task": repr(model.task),
+        **model.trained.result.to_json(),
+    }
+    told = f"saved:     {folder}  [lepton predict {folder} ... | lepton serve {folder}]"
+    output.answer(document, told)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    from lepton_ai.models.artifact import MANIFEST
+
+    if folder.exists() and not (folder / MANIFEST).is_file():
         raise ArtifactError(
             f"Expected a new folder, or one that holds a saved model; {folder} is neither. "
             "Choose another with --out."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from lepton_ai.callbacks.callback import Callback
@@ -62,7 +62,7 @@ class LiveBar(Callback):
 
 
 @contextlib.contextmanager
-def waiting(title: str) -> Iterator[None]:
+def waiting(title: str) -> Generator[None]:
     """A turning sign while something is done that has no steps to count."""
     if not sys.stderr.isatty():
         yield

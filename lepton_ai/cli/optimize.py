@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,7 +44,7 @@ def optimize(
             original, data=data, max_drop=max_drop, min_speedup=min_speedup, budget=budget,
             steps=None if step is None else [step], seed=seed, verbose=0 if json else "auto",
         )  # fmt: skip
-        report = faster.optimization
+        report: Any = faster.optimization
         document, text = report.to_json(), report.to_text()
         if out is not None:
             faster.save(out)

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -52,7 +52,7 @@ class Output:
 
 
 @contextlib.contextmanager
-def answering(as_json: bool) -> Iterator[Output]:
+def answering(as_json: bool) -> Generator[Output]:
     """Run a command's body: errors become one line and an exit code.
 
     While a machine reads, whatever libraries print goes to standard error.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ class Tour:
         }
 
     @contextmanager
-    def _step(self, name: str, waits: str | None = None) -> Iterator[dict[str, Any]]:
+    def _step(self, name: str, waits: str | None = None) -> Generator[dict[str, Any]]:
         """Time a step; what it puts into the dict is kept, its ``"line"`` is told."""
         found: dict[str, Any] = {}
         begin = time.perf_counter()
@@ -174,7 +174,7 @@ class Tour:
     def train(self) -> None:
         """Train the network."""
         with self._step("train") as found:
-            self.model = recipe.network()
+            self.model: Any = recipe.network()
             bar = LiveBar(f"     {self.words('training')}", self.output.say)
             try:
                 run = self.model.fit(

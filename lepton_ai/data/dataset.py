@@ -177,7 +177,7 @@ class Dataset:
 
     def take(self, indices: Any) -> Dataset:
         """The examples at ``indices`` (integers), in that order."""
-        indices = np.asarray(indices)
+        indices = np.asarray(indices if len(indices) else (), dtype=np.int64)
         return self.derive({name: take(column, indices) for name, column in self.columns.items()})
 
     def select(self, names: Sequence[str]) -> Dataset:

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from lepton_ai import registry
 from lepton_ai.callbacks.callback import Callback
-from lepton_ai.data.column import concatenate, item
+from lepton_ai.data.column import item
 from lepton_ai.data.dataset import Dataset, as_dataset
 from lepton_ai.data.encoding import encode_inputs
 from lepton_ai.data.field import Spec
 from lepton_ai.errors import ConfigError, NotReadyError
 from lepton_ai.models import binding, intake
 from lepton_ai.models.backbones.backbone import Backbone
+from lepton_ai.models.predicting import predict_columns
 from lepton_ai.tasks.task import Task
 from lepton_ai.training.run import Run, start_run
 from lepton_ai.training.trainer import Settings, Trainer
@@ -79,6 +80,7 @@ class Model(nn.Module):
         self.seed = 0
         self.lineage: dict[str, Any] = {}
         self.golden: Dataset | None = None
+        self.optimization: Any = None
         self.engine: Any = None
         """Answers in the place of the network where the model was optimised: a callable from
         encoded columns to outputs, with a ``name``."""
@@ -314,40 +316,10 @@ class Model(nn.Module):
         """
         self.ready()
         data, single = intake.examples(self.task, examples)
-        unknown = [key for key in options if key not in self.head.options]
-        if unknown:
-            known = self.head.options
-            raise ConfigError(
-                f"Expected options out of {', '.join(known) or '(none)'}; received {unknown[0]!r}."
-                f"{registry.near_miss(unknown[0], known)}"
-            )
-        columns = self._predict_columns(data, batch_size or 256, options)
+        columns = predict_columns(self, data, batch_size or 256, options)
         if single:
             return {name: item(column, 0) for name, column in columns.items()}
         return columns
-
-    def _predict_columns(
-        self, data: Dataset, batch_size: int, options: dict[str, Any]
-    ) -> dict[str, Any]:
-        pieces: dict[str, list[Any]] = {}
-        was = self.training
-        self.eval()
-        window = max(batch_size * 16, 4096)
-        try:
-            with torch.inference_mode():
-                for begin in range(0, len(data), window):
-                    stop = min(begin + window, len(data))
-                    part = data if stop - begin == len(data) else data.take(range(begin, stop))
-                    encoded = encode_inputs(self.task.inputs, self.specs, part.columns)
-                    for start in range(0, len(encoded), batch_size):
-                        columns = encoded.slice(start, start + batch_size)
-                        columns = {k: v.to(self.device) for k, v in columns.items()}
-                        decoded = self.head.decode(self.outputs(columns), self.specs, **options)
-                        for name, column in decoded.items():
-                            pieces.setdefault(name, []).append(column)
-        finally:
-            self.train(was)
-        return {name: concatenate(parts) for name, parts in pieces.items()}
 
     def evaluate(self, data: Any, targets: Any = None, *, return_dict: bool = False,
                  batch_size: int = 256) -> Any:  # fmt: skip

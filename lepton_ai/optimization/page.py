@@ -15,7 +15,8 @@ COLOURS = {
 
 STYLE = """<style>
 .lepton-optimization{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;padding:8px}
-.lepton-optimization table{font-size:13px;border-collapse:collapse;margin:12px 0;display:block;overflow-x:auto}
+.lepton-optimization table{font-size:13px;border-collapse:collapse;margin:12px 0;
+display:block;overflow-x:auto}
 .lepton-optimization th,.lepton-optimization td{padding:4px 7px;text-align:right;
 border-bottom:1px solid #ddd;white-space:nowrap}
 .lepton-optimization th{border-bottom:2px solid #555;font-weight:600}

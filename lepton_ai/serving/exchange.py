@@ -138,6 +138,8 @@ def _told(error: Exception, call: Call) -> tuple[int, str, str, dict[str, str]]:
         return error.status, error.kind, message, error.headers
     if isinstance(error, (DataError, ShapeError, ConfigError)):
         return 400, kind, message, {}
+    if isinstance(error, RecursionError):
+        return 400, "DataError", "Expected values that are nested less deeply.", {}
     if isinstance(error, MissingExtraError):
         return 501, kind, message, {}
     if isinstance(error, NotReadyError):

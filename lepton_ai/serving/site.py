@@ -21,8 +21,7 @@ from lepton_ai.serving.language import chosen_language
 from lepton_ai.serving.openapi import openapi, sample
 from lepton_ai.serving.tensors import is_media, is_text
 
-KINDS = {".js": "text/javascript", ".css": "text/css", ".json": "application/json",
-         ".svg": "image/svg+xml"}  # fmt: skip
+KINDS = {".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 
 
 class Site:

@@ -75,7 +75,8 @@ def test_the_service_answers_a_stranger(toured):
     )  # fmt: skip
     assert answer.status_code == 200
     assert answer.json()["predictions"][0]["label"] == tour.faster.predict(picture)["label"]
-    page = httpx.get(f"{document['url']}/models/{NAME}", timeout=60)
+    asked = {"Accept": "text/html"}
+    page = httpx.get(f"{document['url']}/models/{NAME}", headers=asked, timeout=60)
     assert page.status_code == 200
     assert "<html" in page.text
 

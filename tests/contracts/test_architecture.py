@@ -108,13 +108,21 @@ def test_nothing_can_run_code_from_data(path: Path) -> None:
                     assert ast.unparse(keyword.value) == "False", f"{path}:{node.lineno}"
 
 
+def is_foreign(path: Path) -> bool:
+    """Whether a file is a tool's cache or lies in a virtual environment."""
+    inside = path.relative_to(ROOT).parts
+    return any(part.startswith(".") and part != ".ci" for part in inside) or (
+        (ROOT / inside[0] / "pyvenv.cfg").exists()
+    )
+
+
 def tracked_texts() -> list[Path]:
-    skipped = {".git", ".venv", "build", "dist", ".lepton"}
+    skipped = {"build", "dist"}
     endings = {".py", ".md", ".toml", ".html", ".js", ".css", ".json", ".ipynb", ""}
     return [
         path for path in ROOT.rglob("*")
         if path.is_file() and path.suffix in endings and not skipped & set(path.parts)
-        and path.stat().st_size < 2_000_000
+        and not is_foreign(path) and path.stat().st_size < 2_000_000
     ]  # fmt: skip
 
 

@@ -94,10 +94,7 @@ def test_a_broken_file_is_a_typed_error(name, tmp_path):
     source = example(name, tmp_path)
     if name in ("arrays", "frames"):
         pytest.skip("in memory: there is no file to break")
-    if source.is_dir():
-        files = [path for path in source.rglob("*") if path.is_file()]
-    else:
-        files = [source]
+    files = [path for path in (source, *source.rglob("*")) if path.is_file()]
     for path in files:
         raw = path.read_bytes()
         path.write_bytes(b"\x00\xff" * 9 + raw[: len(raw) // 3])

@@ -19,9 +19,7 @@ COUNT = 24
 def pictures(channels=3, height=16, width=20, dtype=torch.uint8):
     rng = torch.Generator().manual_seed(0)
     if dtype == torch.uint8:
-        return torch.randint(
-            0, 256, (COUNT, channels, height, width), generator=rng, dtype=dtype
-        )
+        return torch.randint(0, 256, (COUNT, channels, height, width), generator=rng, dtype=dtype)
     return torch.rand(COUNT, channels, height, width, generator=rng)
 
 

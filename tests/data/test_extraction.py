@@ -50,7 +50,7 @@ LINK = {"type": tarfile.SYMTYPE, "linkname": "/etc"}
 BAD_TARS = {
     "parent": [("../evil", b"x")],
     "parent inside": [("a/../../evil", b"x")],
-    "absolute": [("/tmp/evil", b"x")],
+    "absolute": [("/evil", b"x")],
     "windows parent": [("..\\evil", b"x")],
     "drive": [("C:\\evil", b"x")],
     "symbolic link": [("a", LINK), ("a/passwd", b"x")],
@@ -119,7 +119,11 @@ def test_too_many_members(tmp_path):
 def test_too_many_bytes(tmp_path, kind):
     path = tmp_path / f"big.{kind}"
     body = b"0" * 5000
-    archive = zipped(path, ("a", body), ("b", body)) if kind == "zip" else tar(path, ("a", body), ("b", body))
+    archive = (
+        zipped(path, ("a", body), ("b", body))
+        if kind == "zip"
+        else tar(path, ("a", body), ("b", body))
+    )
     with pytest.raises(LimitError):
         extract(archive, tmp_path / "single", limits=Limits(single=4000))
     with pytest.raises(LimitError):
@@ -132,10 +136,12 @@ def test_bombs_stop_early(tmp_path, kind):
     """300 MB of zeros in a few hundred kB: stopped at 64 MB."""
     path = tmp_path / f"bomb.{kind}"
     if kind == "zip":
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-            with packed.open("zeros", "w") as member:
-                for _ in range(300):
-                    member.write(bytes(1 << 20))
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+            packed.open("zeros", "w") as member,
+        ):
+            for _ in range(300):
+                member.write(bytes(1 << 20))
     else:
         with gzip.open(path, "wb", 9) as packed:
             info = tarfile.TarInfo("zeros")

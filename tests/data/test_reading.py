@@ -203,7 +203,8 @@ def test_arrow_files(tmp_path, kind):
     table = pa.table({
         "n": [1.5, None, 3], "s": ["a", "b", "a"],
         "d": pa.array(["x", "y", "x"]).dictionary_encode(),
-        "l": [["a", "b"], ["c"], []], "f": pa.array([[1, 2], [3, 4], [5, 6]], pa.list_(pa.int64(), 2)),
+        "l": [["a", "b"], ["c"], []],
+        "f": pa.array([[1, 2], [3, 4], [5, 6]], pa.list_(pa.int64(), 2)),
         "t": pa.array([0, 1, 2], pa.timestamp("s")),
     })  # fmt: skip
     path = tmp_path / f"a.{'arrow' if kind == 'stream' else kind}"
@@ -228,7 +229,9 @@ def test_arrow_files(tmp_path, kind):
 def test_excel_sheets(tmp_path):
     path = tmp_path / "a.xlsx"
     with pd.ExcelWriter(path) as book:
-        pd.DataFrame({"n": [1, 2.5], "s": ["x", None]}).to_excel(book, sheet_name="one", index=False)
+        pd.DataFrame({"n": [1, 2.5], "s": ["x", None]}).to_excel(
+            book, sheet_name="one", index=False
+        )
         pd.DataFrame({"m": [7]}).to_excel(book, sheet_name="two", index=False)
     assert Dataset.read(path)["s"].to_pylist() == ["x", None]
     assert Dataset.read(path, sheet="two")["m"].to_pylist() == [7]
@@ -304,7 +307,9 @@ def test_a_huge_picture_is_left_out(tmp_path):
     import zlib
 
     def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 65_000, 65_000, 1, 0, 0, 0, 0))
     bomb = b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 1000))

@@ -1,4 +1,4 @@
-"""Splits: duplicates and groups stay whole, classes keep their shares, the same seed the same split."""
+"""Splits: duplicates and groups stay whole, classes keep their shares, seeds repeat."""
 
 from __future__ import annotations
 

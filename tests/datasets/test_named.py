@@ -1,4 +1,4 @@
-"""Named data sets: what is inside the package, what LEPTON_DATA_HOME holds, and what is said else."""
+"""Named data sets: inside the package, in LEPTON_DATA_HOME, and what is said when in neither."""
 
 from __future__ import annotations
 

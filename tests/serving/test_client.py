@@ -76,7 +76,7 @@ def test_explain(remote: Any, model: Any, pictures: Any) -> None:
 
 
 def test_what_the_fields_refuse_is_refused_alike(remote: Any, model: Any) -> None:
-    for wrong in ({"picture": np.zeros((2, 16, 16, 3))}, {"image": np.zeros((2, 16))}):
+    for wrong in ({"picture": np.zeros((2, 16, 16, 3))}, {"image": np.zeros((2, 16, 16, 7))}):
         with pytest.raises(DataError) as here:
             model.predict(wrong)
         with pytest.raises(DataError) as there:

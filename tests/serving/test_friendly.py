@@ -76,6 +76,7 @@ def test_a_bare_file(call: Any, files: Any, expected: list[str]) -> None:
         (b'{"image": "a", "image": "b"}', "application/json", 400, "twice"),
         (b'{"image": ' + b"[" * 20_000, "application/json", 400, "deep"),
         (b'{"image": ' + b"9" * 5_000 + b"}", "application/json", 400, "Expected JSON"),
+        (b'{"image": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400, "Expected"),
         (b"3", "application/json", 400, "object"),
         (b"{}", "application/json", 400, "image missing"),
         (b'{"imago": "x"}', "application/json", 400, "Did you mean 'imago'"),

@@ -85,7 +85,7 @@ def extract(archive: Path, destination: Path, *, limits: Limits | None = None) -
 
 def members(
     archive: Path, *, limits: Limits | None = None
-) -> Iterator[tuple[tuple[str, ...], IO[bytes]]]:
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The plain files of an archive, one after the other: the parts of the name, and its bytes.
 
     Each stream must be read before the next one is asked for.
@@ -140,7 +140,7 @@ class _Watch:
             self.files.add(keys[-1])
         return parts
 
-    def counted(self, stream: IO[bytes], name: str) -> IO[bytes]:
+    def counted(self, stream: IO[bytes], name: str) -> Any:
         """A stream that may give only what the archive may still hold."""
         single = min(self.limits.single, self.allowed - self.total)
         return _Counted(stream, single, f"{name} of {self.name}", self)
@@ -192,7 +192,7 @@ def _refuse(archive: str, name: str, kind: str) -> SourceError:
 
 def _zip_members(
     archive: Path, watch: _Watch, limits: Limits
-) -> Iterator[tuple[tuple[str, ...], IO[bytes]]]:
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             kind = stat.S_IFMT(info.external_attr >> 16)
@@ -209,7 +209,7 @@ def _zip_members(
 
 def _tar_members(
     archive: Path, watch: _Watch, limits: Limits
-) -> Iterator[tuple[tuple[str, ...], IO[bytes]]]:
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     with _tar(archive, limits) as opened:
         for info in opened:
             if info.isdir():
@@ -224,7 +224,7 @@ def _tar_members(
             if not parts or stream is None:
                 continue
             yield parts, watch.counted(stream, info.name)
-            opened.members = []  # tarfile keeps them all otherwise
+            vars(opened)["members"].clear()  # tarfile keeps them all otherwise
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -79,15 +80,11 @@ def read_idx(path: Path) -> np.ndarray:
         raise SourceError(f"Expected a whole IDX file; {path} ends inside its head.")
     shape = [int(size) for size in np.frombuffer(raw, ">u4", count=rank, offset=4)]
     kind = np.dtype(_TYPES[raw[2]])
-    wanted = begin
-    needed = kind.itemsize
-    for size in shape:
-        needed *= size
-    wanted += needed
+    wanted = begin + math.prod(shape) * kind.itemsize
     if len(raw) != wanted:
         raise SourceError(
-            f"Expected {wanted:,} bytes in {path} for the shape {shape}; it has {len(raw):,}: it is "
-            "truncated or damaged. Get it again."
+            f"Expected {wanted:,} bytes in {path} for the shape {shape}; it has {len(raw):,}: it "
+            "is truncated or damaged. Get it again."
         )
     array = np.frombuffer(raw, kind, offset=begin).reshape(shape)
     return array.astype(kind.newbyteorder("="))

@@ -8,7 +8,7 @@ import io
 import lzma
 import zlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lepton_ai.errors import LimitError, SourceError
 
@@ -31,7 +31,7 @@ class Bounded(io.RawIOBase):
         name: What to call it in the message.
     """
 
-    def __init__(self, stream: IO[bytes], limit: int, name: str) -> None:
+    def __init__(self, stream: Any, limit: int, name: str) -> None:
         self._stream, self._limit, self._name = stream, limit, name
         self.given = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,8 @@ variants = {
 Range = float | Sequence[float]
 
 
-def _plain(value: Range | None) -> float | list[float] | None:
-    return list(value) if isinstance(value, (list, tuple)) else value  # type: ignore[return-value]
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (list, tuple)) else value
 
 
 def _uniform(rng: np.random.Generator, ends: tuple[float, float], count: int) -> Tensor:
@@ -49,8 +50,8 @@ class RandomTranslation(Geometric):
         self.fill = fill
 
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
-        down = span("height_factor", self.height_factor)  # type: ignore[arg-type]
-        across = span("width_factor", self.width_factor)  # type: ignore[arg-type]
+        down = span("height_factor", self.height_factor)
+        across = span("width_factor", self.width_factor)
         return {"down": _uniform(rng, down, count), "across": _uniform(rng, across, count)}
 
     def matrices(self, parameters: Parameters, height: int, width: int) -> Tensor:
@@ -75,7 +76,7 @@ class RandomZoom(Geometric):
         self.fill = fill
 
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
-        return {"scale": _uniform(rng, _scales("factor", self.factor), count)}  # type: ignore[arg-type]
+        return {"scale": _uniform(rng, _scales("factor", self.factor), count)}
 
     def matrices(self, parameters: Parameters, height: int, width: int) -> Tensor:
         return affine(height, width, scale_y=parameters["scale"], scale_x=parameters["scale"])
@@ -105,13 +106,13 @@ class RandomAffine(Geometric):
         self.fill = fill
 
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
-        shift = span("translate", self.translate)  # type: ignore[arg-type]
+        shift = span("translate", self.translate)
         return {
-            "angle": _uniform(rng, span("degrees", self.degrees), count),  # type: ignore[arg-type]
+            "angle": _uniform(rng, span("degrees", self.degrees), count),
             "down": _uniform(rng, shift, count),
             "across": _uniform(rng, shift, count),
-            "scale": _uniform(rng, _scales("scale", self.scale), count),  # type: ignore[arg-type]
-            "shear": _uniform(rng, span("shear", self.shear), count),  # type: ignore[arg-type]
+            "scale": _uniform(rng, _scales("scale", self.scale), count),
+            "shear": _uniform(rng, span("shear", self.shear), count),
         }
 
     def matrices(self, parameters: Parameters, height: int, width: int) -> Tensor:
@@ -122,7 +123,7 @@ class RandomAffine(Geometric):
         )  # fmt: skip
 
 
-def _scales(name: str, value: Range) -> tuple[float, float]:
+def _scales(name: str, value: Any) -> tuple[float, float]:
     """The ends of a range of scales, none of them at or below 0."""
     low, high = span(name, value, middle=1.0)
     return max(low, 0.05), max(high, 0.05)

@@ -46,12 +46,13 @@ class RandomHorizontalFlip(Geometric):
         cls, steps: Sequence[tuple[Transform, Parameters]], columns: dict[str, Tensor],
         fields: dict[str, Field],
     ) -> dict[str, Tensor]:  # fmt: skip
-        if not all(isinstance(step, RandomHorizontalFlip) for step, _ in steps):
+        flips = [(s, drawn["flip"]) for s, drawn in steps if isinstance(s, RandomHorizontalFlip)]
+        if len(flips) < len(steps):
             return Geometric.apply_together(steps, columns, fields)
         flipped = dict(columns)
         for name, _ in spatial(columns, fields):
-            for step, parameters in steps:
-                flipped[name] = _mirror(flipped[name], parameters["flip"], step.axis)  # type: ignore[attr-defined]
+            for step, flip in flips:
+                flipped[name] = _mirror(flipped[name], flip, step.axis)
         return flipped
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache, reduce
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Geometric(Transform):
             height, width = values.shape[-2:]
             matrix = reduce(
                 torch.matmul,
-                [step.matrices(drawn, height, width) for step, drawn in steps],  # type: ignore[attr-defined]
+                [_geometric(step).matrices(drawn, height, width) for step, drawn in steps],
             )
             if is_mask:
                 moved[name] = resample_mask(values, matrix)
@@ -62,6 +62,12 @@ class Geometric(Transform):
             fill = float(options[0]["fill"]) if options else 0.0
             moved[name] = resample(values, matrix, nearest=nearest, fill=fill)
         return moved
+
+
+def _geometric(step: Transform) -> Geometric:
+    if not isinstance(step, Geometric):
+        raise ConfigError(f"{type(step).__name__} says that it is geometric; subclass Geometric.")
+    return step
 
 
 def resample(pictures: Tensor, matrix: Tensor, *, nearest: bool = False, fill: float = 0) -> Tensor:
@@ -153,7 +159,7 @@ def affine(
     return torch.stack(cells, dim=1).view(-1, 3, 3)
 
 
-def span(name: str, value: float | Sequence[float], *, middle: float = 0.0) -> tuple[float, float]:
+def span(name: str, value: Any, *, middle: float = 0.0) -> tuple[float, float]:
     """The ends of a range: a number means that far on both sides of ``middle``.
 
     Raises:

@@ -34,7 +34,7 @@ class GaussianNoise(Transform):
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
         # a whole epoch of noise would be as large as the data: draw where to read a fixed bank
         return {"start": torch.from_numpy(rng.integers(0, _BANK, count)),
-                "sign": torch.from_numpy(rng.choice(np.float32([-1, 1]), count))}  # fmt: skip
+                "sign": torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), count))}  # fmt: skip
 
     def apply(
         self, columns: dict[str, Tensor], parameters: Parameters, fields: dict[str, Field]
