@@ -10,6 +10,7 @@ import numpy as np
 from lepton_ai.data.column import items
 from lepton_ai.data.dataset import Dataset
 from lepton_ai.quality.target import kind_of
+from lepton_ai.training.evaluation import evaluate
 
 
 @dataclass
@@ -59,22 +60,15 @@ def measure(predictor: Any, data: Dataset, *, batch_size: int = 256) -> Result:
     Raises:
         DataError: The data lacks a column of the task, or has no example.
     """
-    task = predictor.task
-    typed = task.typed(data.require())
-    metrics = task.metrics()
-    inputs = typed.select(list(task.inputs))
-    for start in range(0, len(typed), 4096):
-        rows = np.arange(start, min(start + 4096, len(typed)))
-        predictions = predictor.predict(inputs.take(rows), batch_size=batch_size)
-        expected = typed.select(list(task.outputs)).take(rows).columns
-        for metric in metrics.values():
-            metric.update(*task.compared(predictions, expected, metric.wants))
+    metrics = predictor.task.metrics()
+    figures = evaluate(predictor, data, batch_size=batch_size, metrics=metrics)
     intervals = {name: metric.interval() for name, metric in metrics.items()}
+    typed = predictor.task.typed(data)
     return Result(
-        {name: metric.compute() for name, metric in metrics.items()},
+        {name: figures[name] for name in metrics},
         len(typed),
         {name: interval for name, interval in intervals.items() if interval is not None},
-        _baseline(typed, task.target),
+        _baseline(typed, predictor.task.target),
     )
 
 

@@ -104,7 +104,7 @@ def _fit(
     model: Model, plan: Plan, training: Dataset, held: Dataset, told: dict[str, Any],
     narrator: Narrator,
 ) -> Dataset:  # fmt: skip
-    """Train; returns what was trained on, which is less when callbacks need figures to choose by."""
+    """Train; returns what was learned from: less when callbacks need figures to choose by."""
     learned, validation = training, held
     if told.get("callbacks"):  # not by the figures of the test part
         strata = _strata(training, plan.target)

@@ -47,7 +47,13 @@ def fit(
 
     What is not said is inferred, and the output tells how to say it otherwise.
     """
-    given = {"task": task, "backbone": backbone, "epochs": epochs, "seed": seed, "gate": gate}
+    given: dict[str, Any] = {
+        "task": task,
+        "backbone": backbone,
+        "epochs": epochs,
+        "seed": seed,
+        "gate": gate,
+    }
     settings = {"batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
     given |= {name: value for name, value in settings.items() if value is not None}
     with answering(json) as output:

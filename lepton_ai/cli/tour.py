@@ -248,7 +248,7 @@ class Tour:
         with self._step("serve") as found:
             self.service = self._opened()
             found["line"] = self.words("served", url=self.service.url, name=NAME)
-            found["url"] = self.service.url
+            found["url"] = self.served = self.service.url
 
     def _opened(self) -> Service:
         models = {NAME: self.faster}
@@ -268,7 +268,7 @@ class Tour:
             path = f"/models/{NAME}/predict"
             begin = time.perf_counter()
             answer = http.post(
-                f"{self.service.url}{path}",  # type: ignore[union-attr]
+                f"{self.served}{path}",
                 files={"image": ("picture.png", _png(example["image"]), "image/png")},
                 timeout=60,
             )

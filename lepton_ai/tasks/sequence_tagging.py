@@ -33,10 +33,10 @@ class SequenceTagging(Task):
 
     recipe: ClassVar[dict[str, Any]] = {
         "backbone": "text_gru",
-        "epochs": 3,
-        "batch_size": 64,
+        "epochs": 2,
+        "batch_size": 32,
         "optimizer": "adamw",
-        "learning_rate": 4e-3,
+        "learning_rate": 3e-3,
         "schedule": "one_cycle",
         "clip_norm": 1.0,
     }

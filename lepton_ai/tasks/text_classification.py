@@ -30,10 +30,10 @@ class TextClassification(Task):
 
     recipe: ClassVar[dict[str, Any]] = {
         "backbone": "text_gru",
-        "epochs": 4,
+        "epochs": 6,
         "batch_size": 32,
         "optimizer": "adamw",
-        "learning_rate": 2e-3,
+        "learning_rate": 1e-3,
         "schedule": "one_cycle",
         "clip_norm": 1.0,
     }
@@ -57,7 +57,9 @@ class TextClassification(Task):
 
     def head(self, width: int, specs: dict[str, Spec]) -> ClassificationHead:
         field = cast("Label", self.outputs[self.target])
-        return ClassificationHead(width, field, name=self.target, dropout=0.3)
+        return ClassificationHead(
+            width, field, name=self.target, dropout=0.5, label_smoothing=0.1
+        )
 
     @classmethod
     def example(cls) -> TextClassification:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -163,6 +165,32 @@ def test_optimize_measures_and_saves(place, tmp_path):
     assert told["candidates"][0]["name"] == "original"
     assert told["saved"] == str(tmp_path / "fast")
     assert lai.load(tmp_path / "fast").task.target == "label"
+
+
+def test_serve_answers_until_it_is_asked_to_end(place):
+    with subprocess.Popen(
+        [sys.executable, "-m", "lepton_ai.cli", "serve", str(place / "sky"), "--port", "0",
+         "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as served:  # fmt: skip
+        try:
+            told = json.loads(served.stdout.readline())
+            assert told["models"] == ["sky"]
+            picture = next((place / "photos" / "day").glob("*.png"))
+            predicted = document("predict", told["url"], picture)["predictions"][0]
+            assert (
+                predicted["label"]
+                == document("predict", place / "sky", picture)["predictions"][0]["label"]
+            )
+            remote = document("evaluate", told["url"], place / "photos")
+            assert (
+                remote["figures"]
+                == document("evaluate", place / "sky", place / "photos")["figures"]
+            )
+        finally:
+            served.terminate()
+        out, error = served.communicate(timeout=60)
+    assert (served.returncode, out) == (0, ""), error
 
 
 @pytest.mark.parametrize(

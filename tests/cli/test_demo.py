@@ -10,9 +10,10 @@ import string
 import httpx
 import pytest
 from PIL import Image as Pillow
+from typer.testing import CliRunner
 
 import lepton_ai as lai
-from lepton_ai.cli import recipe, words
+from lepton_ai.cli import app, recipe, words
 from lepton_ai.cli.output import Output
 from lepton_ai.cli.tour import NAME, STEPS, Tour
 
@@ -117,3 +118,15 @@ def test_the_median_of_five_seeds_on_all_test_pictures(data_home):
         model.fit(training, seed=seed, epochs=recipe.EPOCHS, verbose=0, **recipe.SETTINGS)
         figures.append(lai.evaluate(model, test)["accuracy"])
     assert statistics.median(figures) >= 0.88, figures
+
+
+@pytest.mark.long
+def test_the_command_prints_one_document(tmp_path):
+    result = CliRunner().invoke(
+        app, ["demo", "--epochs", "1", "--no-serve", "--port", "0", "--json", "--workspace",
+              str(tmp_path)],
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["url"] is None
+    assert len(told["steps"]) == len(STEPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from typing import Any
 
@@ -85,6 +86,16 @@ def test_json_in_and_out(served: Any, in_process: Any, name: str) -> None:
     assert explained.json()["parts"]
 
 
+def shown_example(snippet: str) -> Any:
+    """What the Python lines of a page predict."""
+    (predict,) = [
+        node
+        for node in ast.walk(ast.parse(snippet))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "model.predict"
+    ]
+    return ast.literal_eval(predict.args[0])
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_card_metadata_and_openapi(served: Any, in_process: Any, name: str) -> None:
     call = in_process(build_app(served.shelf))
@@ -92,7 +103,10 @@ def test_card_metadata_and_openapi(served: Any, in_process: Any, name: str) -> N
     card = call("GET", f"/models/{name}/card").json()
     assert [field["name"] for field in card["inputs"]] == list(task.inputs)
     assert name in card["code"]["curl"]
-    compile(card["code"]["python"], "snippet", "exec")
+    given = shown_example(card["code"]["python"])
+    if not any(field["media"] for field in card["inputs"]):
+        with lai.connect(served.url, name) as remote:
+            assert list(remote.predict(given)) == list(served.models[name].model.predict(given))
     told = call("GET", f"/v2/models/{name}").json()
     assert [tensor["name"] for tensor in told["inputs"]] == list(task.inputs)
     assert {tensor["name"] for tensor in told["outputs"]} >= set(task.outputs)

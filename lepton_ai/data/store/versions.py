@@ -77,7 +77,9 @@ def store_version(data: Dataset, name: str, workspace: Workspace | str | None = 
         table = pa.table(
             {f"c{place}": arrays[key] for place, key in enumerate(arrays)}
         ).replace_schema_metadata({_KEY: json.dumps(about, ensure_ascii=False).encode()})
-        written = _lance().write_dataset(table, str(_data(place)), mode="overwrite")
+        written = _lance().write_dataset(
+            table, str(_data(place)), mode="create" if newest is None else "overwrite"
+        )
         version = int(written.version)
     return _marked(kept, name, version, digest)
 

@@ -33,8 +33,9 @@ class GaussianNoise(Transform):
 
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
         # a whole epoch of noise would be as large as the data: draw where to read a fixed bank
-        return {"start": torch.from_numpy(rng.integers(0, _BANK, count)),
-                "sign": torch.from_numpy(rng.choice(np.array([-1, 1], np.float32), count))}  # fmt: skip
+        start = rng.integers(0, _BANK, count)
+        sign = rng.choice(np.array([-1, 1], np.float32), count)
+        return {"start": torch.from_numpy(start), "sign": torch.from_numpy(sign)}
 
     def apply(
         self, columns: dict[str, Tensor], parameters: Parameters, fields: dict[str, Field]

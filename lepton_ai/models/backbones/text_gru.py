@@ -96,5 +96,5 @@ class TextGRU(Backbone):
         lengths = lengths.clamp_max(self.sequence_length)
         found = [pooled(self.recurrent(vectors, lengths), lengths)]
         if self.bag is not None:
-            found.append(self.bag(self.tokens.ids(inputs[self.name])))
+            found.append(self.bag(inputs[self.name]))
         return {"pooled": torch.cat(found, dim=1)}

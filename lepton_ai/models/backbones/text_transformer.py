@@ -102,5 +102,5 @@ class TextTransformer(Backbone):
             return {"sequence": torch.cat([x, vectors], dim=2), "lengths": lengths}
         found = [pooled(x, lengths)]
         if self.bag is not None:
-            found.append(self.bag(self.tokens.ids(inputs[self.name])))
+            found.append(self.bag(inputs[self.name]))
         return {"pooled": torch.cat(found, dim=1)}

@@ -73,17 +73,29 @@ def _table(rows: int, width: int) -> nn.Embedding:
 
 
 class NgramBag(nn.Module):
-    """Weighted sum of the vectors of single tokens and hashed pairs (after fastText, Joulin 2017).
+    """Weighted sum of the vectors of n-grams (after fastText, Joulin et al. 2017).
 
-    Weights are inverse document frequencies, learned once from training data; a sum is brought to
-    unit length of its weights.
+    Single tokens have rows of their own, pairs and triples hashed ones. Weights are inverse
+    document frequencies, learned once from training data; a sum is brought to unit length of its
+    weights. While training a share of the n-grams is left out, so that none is leaned on.
+
+    Args:
+        vocabulary: How many token numbers there are.
+        width: Numbers in the vector of an n-gram.
+        buckets: Rows for hashed n-grams.
+        orders: Tokens in the longest n-gram.
+        dropout: Share of n-grams left out while training.
     """
 
     importance: Tensor
 
-    def __init__(self, vocabulary: int, *, width: int = 64, buckets: int = 65_536) -> None:
+    def __init__(
+        self, vocabulary: int, *, width: int = 64, buckets: int = 131_072, orders: int = 3,
+        dropout: float = 0.3,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.vocabulary, self.buckets = vocabulary, buckets
+        self.vocabulary, self.buckets, self.orders = vocabulary, buckets, orders
+        self.rate = dropout
         self.table = nn.Embedding(vocabulary + buckets, width)
         nn.init.normal_(self.table.weight, std=0.05)
         weight = torch.ones(vocabulary + buckets)
@@ -91,33 +103,40 @@ class NgramBag(nn.Module):
         self.register_buffer("importance", weight)
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Rows of the table, ``[N, 2 L - 1]``: tokens first, then pairs of neighbours; 0 is none."""
-        single = torch.where(ids > UNKNOWN, ids, 0)
-        first, second = ids[:, :-1], ids[:, 1:]
-        mixed = (first * 1_000_003 + second * 7_919) % 2_147_483_647
-        both = (first > UNKNOWN) & (second > UNKNOWN)
-        pairs = torch.where(both, self.vocabulary + mixed % self.buckets, 0)
-        return torch.cat([single, pairs], dim=1)
+        """Rows of the table for all n-grams of ``[N, L]`` token numbers, tokens first; 0 is none."""
+        known = ids > UNKNOWN
+        found = [torch.where(known, ids, 0)]
+        mixed, all_known = ids, known
+        for order in range(1, self.orders):
+            mixed = (mixed[:, :-1] * 1_000_003 + ids[:, order:] * 7_919) % 2_147_483_647
+            all_known = all_known[:, :-1] & known[:, order:]
+            found.append(torch.where(all_known, self.vocabulary + mixed % self.buckets, 0))
+        return torch.cat(found, dim=1)
 
     def adapt(self, column: Ragged) -> None:
         """Learn inverse document frequencies; what occurs in one text only does not count."""
         counts = np.zeros(len(self.importance), dtype=np.int64)
-        lengths = torch.as_tensor(column.lengths)
         for start in range(0, len(column), 512):
             part = column.take(np.arange(start, min(start + 512, len(column))))
-            rows = self.rows(part.padded(0)).sort(dim=1).values
+            rows = self.rows(part.padded(0, longest=max(self.orders, int(part.lengths.max()))))
+            rows = rows.sort(dim=1).values
             first = torch.ones_like(rows, dtype=torch.bool)
             first[:, 1:] = rows[:, 1:] != rows[:, :-1]
             counts += np.bincount(rows[first].numpy(), minlength=len(counts))
-        total = len(lengths)
+        total = len(column)
         weight = np.log((1 + total) / (1 + counts)) + 1
         weight[counts < (2 if total > 200 else 1)] = 0
         weight[:2] = 0
         self.importance.copy_(torch.from_numpy(weight))
 
     def forward(self, ids: Tensor) -> Tensor:
+        if ids.shape[1] < self.orders:
+            ids = F.pad(ids, (0, self.orders - ids.shape[1]))
         rows = self.rows(ids)
         weight = self.importance[rows]
+        if self.training and self.rate:
+            draws = torch.empty_like(weight).uniform_(generator=generator())
+            weight = weight * (draws >= self.rate)
         scale = weight.square().sum(1, keepdim=True).clamp_min(1e-6).rsqrt()
         if torch.compiler.is_exporting():
             return (self.table(rows) * (weight * scale)[..., None]).sum(1)

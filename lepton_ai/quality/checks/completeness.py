@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from lepton_ai.data.dataset import Dataset, Skipped
+from lepton_ai.data.fields.label import Label
+from lepton_ai.data.fields.number import Number
 from lepton_ai.quality.checks.check import Check, Finding, Planted, Subject
 
 variants = {"empty_data": "EmptyData", "skipped_members": "SkippedMembers"}
@@ -29,7 +31,8 @@ class EmptyData(Check):
 
     @classmethod
     def planted(cls, rng: np.random.Generator) -> Planted:
-        return Planted(Dataset({"x": np.zeros((0, 3)), "label": np.zeros(0, dtype=int)}), [])
+        columns = {"x": np.zeros(0), "label": np.zeros(0, dtype=int)}
+        return Planted(Dataset(columns, {"x": Number(), "label": Label()}), [])
 
 
 class SkippedMembers(Check):
