@@ -1,6 +1,6 @@
 """An epoch of the article's network: ours, Keras on TensorFlow, Keras on PyTorch, plain PyTorch.
 
-    python benchmarks/article_epoch.py            # 50,000 pictures of CIFAR-10's shape, without transforms
+    python benchmarks/article_epoch.py   # 50,000 pictures of CIFAR-10's shape
     python benchmarks/article_epoch.py --rounds 5 --examples 20000
 
 Each side runs as a process of its own, in turn, several rounds; the figure of a process is its best
@@ -66,7 +66,8 @@ def keras(count: int, epochs: int, transforms: bool) -> list[float]:
         layers.Input((32, 32, 3)), *first, layers.Rescaling(1 / 255),
         layers.Conv2D(32, (3, 3), activation="relu"), layers.MaxPooling2D((2, 2)),
         layers.Conv2D(64, (3, 3), activation="relu"), layers.MaxPooling2D((2, 2)),
-        layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax"),
+        layers.Flatten(), layers.Dense(64, activation="relu"),
+        layers.Dense(10, activation="softmax"),
     ])  # fmt: skip
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
@@ -78,7 +79,14 @@ def keras(count: int, epochs: int, transforms: bool) -> list[float]:
             spent.append(time.perf_counter() - self.start)
 
     spent: list[float] = []
-    model.fit(pictures.astype("float32"), labels, epochs=epochs, batch_size=64, callbacks=[Clock()], verbose=0)
+    model.fit(
+        pictures.astype("float32"),
+        labels,
+        epochs=epochs,
+        batch_size=64,
+        callbacks=[Clock()],
+        verbose=0,
+    )
     return spent
 
 
@@ -90,8 +98,8 @@ def loop(count: int, epochs: int, transforms: bool) -> list[float]:
     x = torch.from_numpy(pictures).permute(0, 3, 1, 2)
     y = torch.from_numpy(labels)
     network = nn.Sequential(
-        nn.Conv2d(3, 32, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True), nn.Conv2d(32, 64, 3), nn.MaxPool2d(2),
-        nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(2304, 64), nn.ReLU(), nn.Linear(64, 10),
+        nn.Conv2d(3, 32, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True),
+        nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(2304, 64), nn.ReLU(), nn.Linear(64, 10),
     ).to(memory_format=torch.channels_last)  # fmt: skip
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     spent = []
@@ -99,7 +107,9 @@ def loop(count: int, epochs: int, transforms: bool) -> list[float]:
         start = time.perf_counter()
         for rows in torch.randperm(count).split(64):
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                logits = network(x[rows].float().div(255).contiguous(memory_format=torch.channels_last))
+                logits = network(
+                    x[rows].float().div(255).contiguous(memory_format=torch.channels_last)
+                )
             optimizer.zero_grad()
             nn.functional.cross_entropy(logits.float(), y[rows]).backward()
             optimizer.step()
@@ -136,7 +146,10 @@ def main() -> None:
     for round_ in range(chosen.rounds):
         for name, side in sides.items():
             rates[name].append(chosen.examples / side()["seconds"])
-        print(f"round {round_ + 1}: " + ", ".join(f"{n} {r[-1]:,.0f}/s" for n, r in rates.items()), flush=True)
+        print(
+            f"round {round_ + 1}: " + ", ".join(f"{n} {r[-1]:,.0f}/s" for n, r in rates.items()),
+            flush=True,
+        )
     medians = {name: statistics.median(found) for name, found in rates.items()}
     for name, median in medians.items():
         print(f"{name:<18} {median:>9,.0f} images/s   lepton is {medians['lepton'] / median:.2f}x")

@@ -23,7 +23,9 @@ def environment(name: str, packages: list[str]) -> Path:
     return python
 
 
-def run(script: Path, arguments: list[str], *, python: Path | str = sys.executable, **variables: str) -> dict:
+def run(
+    script: Path, arguments: list[str], *, python: Path | str = sys.executable, **variables: str
+) -> dict:
     """Run a script as a process of its own; its last line of output is JSON."""
     result = subprocess.run(
         [str(python), str(script), *arguments], check=True, capture_output=True, text=True,

@@ -52,7 +52,9 @@ def main(rounds: int = 9) -> float:
         times.append((middle - start, end - middle))
     bare_time, public_time = (statistics.median(t) for t in zip(*times, strict=True))
     print(f"bare network {bare_time:.3f} s, predict {public_time:.3f} s")
-    print(f"predict takes {statistics.median(ratios):.3f}x the time of the bare network (aim: 1.1x)")
+    print(
+        f"predict takes {statistics.median(ratios):.3f}x the time of the bare network (aim: 1.1x)"
+    )
     return statistics.median(ratios)
 
 

@@ -1,4 +1,4 @@
-"""Start-up: ``import lepton_ai`` and ``lepton --help`` beside the peers' imports, as whole processes."""
+"""Start-up: ``import lepton_ai`` and ``lepton --help`` beside the peers, as whole processes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def main(rounds: int = 5) -> dict[str, float]:
     medians = {name: statistics.median(times) for name, times in spent.items()}
     for name, median in medians.items():
         print(f"{name:<22} {median:6.3f} s")
-    print(f"torch takes {medians['import torch'] / medians['import lepton_ai']:.1f}x as long as lepton_ai")
+    print(f"torch: {medians['import torch'] / medians['import lepton_ai']:.1f}x lepton_ai's time")
     return medians
 
 

@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression
 import lepton_ai as lai
 
 
-def main(epochs: int | None = None, seed: int = 0, examples: int | None = None) -> tuple[float, float]:
+def main(
+    epochs: int | None = None, seed: int = 0, examples: int | None = None
+) -> tuple[float, float]:
     train = lai.datasets.load("chinese_reviews", "train")
     test = lai.datasets.load("chinese_reviews", "test")
     if examples:

@@ -8,7 +8,9 @@ from sklearn.svm import LinearSVC
 import lepton_ai as lai
 
 
-def main(epochs: int | None = None, seed: int = 0, examples: int | None = None) -> tuple[float, float]:
+def main(
+    epochs: int | None = None, seed: int = 0, examples: int | None = None
+) -> tuple[float, float]:
     train = lai.datasets.load("reuters_r8", "train")
     test = lai.datasets.load("reuters_r8", "test")
     if examples:
@@ -18,7 +20,9 @@ def main(epochs: int | None = None, seed: int = 0, examples: int | None = None) 
     accuracy = lai.evaluate(model, test)["accuracy"]
 
     words = TfidfVectorizer(sublinear_tf=True)
-    linear = LinearSVC().fit(words.fit_transform(train["text"].to_pylist()), train["label"].to_pylist())
+    linear = LinearSVC().fit(
+        words.fit_transform(train["text"].to_pylist()), train["label"].to_pylist()
+    )
     baseline = linear.score(words.transform(test["text"].to_pylist()), test["label"].to_pylist())
     print(f"Reuters R8: accuracy {accuracy:.4f}, linear TF-IDF in the same run {baseline:.4f}")
     return accuracy, baseline

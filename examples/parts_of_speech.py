@@ -9,7 +9,9 @@ import lepton_ai as lai
 def majority(train: lai.Dataset, test: lai.Dataset) -> tuple[float, set[str]]:
     """Accuracy of each word's most frequent tag, and the words known from training."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for word, tag in zip(train["words"].values.to_pylist(), train["tags"].values.to_pylist(), strict=True):
+    for word, tag in zip(
+        train["words"].values.to_pylist(), train["tags"].values.to_pylist(), strict=True
+    ):
         counts[word.lower()][tag] += 1
     usual = {word: tags.most_common(1)[0][0] for word, tags in counts.items()}
     pairs = zip(test["words"].values.to_pylist(), test["tags"].values.to_pylist(), strict=True)

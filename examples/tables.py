@@ -1,4 +1,4 @@
-"""Breast cancer (a class) and diabetes (a number), beside the linear model in the same five folds."""
+"""Breast cancer (a class) and diabetes (a number), beside linear models in the same folds."""
 
 import sys
 

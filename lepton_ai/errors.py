@@ -16,7 +16,7 @@ The tree (catch the root to catch them all)::
       + ArtifactError          ValueError    a saved model or data set that cannot be read
         - IntegrityError       ValueError    a file is missing or its bytes are not those saved
         - UnsafeFormatError    ValueError    a format that could run code (pickle and its kin)
-      + CertificateError       RuntimeError  a form of a model that does not answer like the original
+      + CertificateError       RuntimeError  a form that does not answer like its original
       + ServiceError           RuntimeError  a service that cannot start, or answers with an error
       + WorkspaceError         OSError       the workspace folder cannot be used
       + MissingExtraError      ImportError   an optional part that is not installed

@@ -68,13 +68,10 @@ def read_literal(path: Path, name: str) -> Any:
     Returns ``None`` when the module assigns no such literal.
     """
     for node in ast.parse(path.read_text(encoding="utf8")).body:
-        target = None
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             target = node.targets[0]
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            target = node.target
-        if isinstance(target, ast.Name) and target.id == name:
-            return ast.literal_eval(node.value)  # type: ignore[arg-type]
+            if isinstance(target, ast.Name) and target.id == name:
+                return ast.literal_eval(node.value)
     return None
 
 

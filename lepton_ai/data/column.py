@@ -96,7 +96,9 @@ class Ragged:
         """The way back from :meth:`padded`."""
         counts = np.asarray(lengths, dtype=np.int64)
         mask = np.arange(padded.shape[1])[None, :] < counts[:, None]
-        return cls(padded[mask if isinstance(padded, np.ndarray) else torch.as_tensor(mask)], counts)
+        if isinstance(padded, np.ndarray):
+            return cls(padded[mask], counts)
+        return cls(padded[torch.from_numpy(mask)], counts)
 
 
 @dataclass(frozen=True, eq=False)

@@ -262,7 +262,7 @@ class Dataset:
     # -- checking --------------------------------------------------------------------------
 
     def require(self, names: Sequence[str] = ()) -> Dataset:
-        """Itself, if it holds examples and these columns; else an error that says what is missing."""
+        """Itself, if it holds examples and these columns; else an error that says what lacks."""
         for name in names:
             self[name]
         if not len(self):

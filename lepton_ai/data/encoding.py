@@ -42,9 +42,10 @@ class Encoded:
 
     def slice(self, start: int, stop: int) -> dict[str, Tensor]:
         """The examples from ``start`` to ``stop`` without copying what need not be copied."""
-        if any(isinstance(column, Ragged) for column in self.columns.values()):
+        plain = {n: c[start:stop] for n, c in self.columns.items() if not isinstance(c, Ragged)}
+        if len(plain) < len(self.columns):
             return self.batch(np.arange(start, min(stop, len(self))))
-        return {name: column[start:stop] for name, column in self.columns.items()}
+        return plain
 
     def lengths(self) -> np.ndarray | None:
         """How long each example is, where some column is ragged."""

@@ -99,6 +99,9 @@ class Field(ABC):
         """How sure the field is, from 0 to 1, that a column is of its kind. 0 means never."""
         return 0.0
 
+    def adapt(self, column: Column) -> None:  # noqa: B027 - most fields have nothing to learn here
+        """Learn what belongs to the question, such as classes, from training data only."""
+
     # -- encoding --------------------------------------------------------------------------
 
     def learn(self, column: Column, wish: dict[str, Any]) -> Spec:

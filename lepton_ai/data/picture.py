@@ -50,7 +50,9 @@ def decode(raw: bytes, *, name: str = "the picture") -> Pillow.Image:
     except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(f"Expected a whole picture file; {name} cannot be read: {error}.") from error
+        raise DataError(
+            f"Expected a whole picture file; {name} cannot be read: {error}."
+        ) from error
 
 
 def as_picture(value: Any) -> Pillow.Image:

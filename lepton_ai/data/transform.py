@@ -43,7 +43,7 @@ class Transform(ABC):
 
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> Parameters:
-        """One parameter per sample for ``count`` samples, as columns whose first axis counts them."""
+        """One parameter per sample, as columns whose first axis has ``count`` entries."""
 
     @abstractmethod
     def apply(
@@ -77,7 +77,7 @@ def resolve(transforms: Sequence[str | Transform]) -> tuple[Transform, ...]:
         if not isinstance(transform, Transform):
             raise ConfigError(
                 "Expected the name of a transform or a Transform; received "
-                f"{type(transform).__name__}. Known names: {', '.join(registry.names('transforms'))}."
+                f"{type(transform).__name__}. Names: {', '.join(registry.names('transforms'))}."
             )
         resolved.append(transform)
     return tuple(resolved)

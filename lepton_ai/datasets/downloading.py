@@ -7,7 +7,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def _fetch(url: str, part: Path, largest: int, timeout: float, name: str) -> Non
 
 
 @contextmanager
-def _bar(name: str, total: int, done: int) -> Iterator[Any]:
+def _bar(name: str, total: int, done: int) -> Generator[Any]:
     """A progress bar where someone is looking at a terminal."""
     if not sys.stderr.isatty():
         yield lambda count: None

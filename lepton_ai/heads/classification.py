@@ -76,4 +76,3 @@ class ClassificationHead(Head):
 def specs_of(field: Label) -> dict[str, Any]:
     """The spec of a label field whose classes are known."""
     return {"classes": field.classes}
-

@@ -29,10 +29,10 @@ class Head(nn.Module, ABC):
     """How a task is answered."""
 
     needs: ClassVar[str] = "pooled"
-    joint: ClassVar[bool] = False
+    joint: bool = False
     """Whether the loss couples examples, so that a batch cannot be split."""
     exact_in_columns: ClassVar[bool] = False
-    """Whether metrics must be taken from decoded columns, because outputs are coarser than these."""
+    """Whether metrics must be taken from decoded columns, which are finer than outputs."""
     options: ClassVar[dict[str, Option]] = {}
 
     @abstractmethod
@@ -51,10 +51,12 @@ class Head(nn.Module, ABC):
     def measured(
         self, outputs: Outputs, targets: dict[str, Tensor], wants: str
     ) -> tuple[Tensor, Tensor]:
-        """Predicted and expected values for metrics, flat: decisions or scores, and class numbers."""
+        """Predicted and expected values for metrics, flat: decisions or scores, and classes."""
 
     @abstractmethod
-    def decode(self, outputs: Outputs, specs: dict[str, dict[str, Any]], **options: Any) -> dict[str, Any]:
+    def decode(
+        self, outputs: Outputs, specs: dict[str, dict[str, Any]], **options: Any
+    ) -> dict[str, Any]:
         """Outputs to columns: those that the data set stores, and companions (``label.scores``)."""
 
     @abstractmethod

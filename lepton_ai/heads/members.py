@@ -13,7 +13,10 @@ from lepton_ai.data.fields.label import Label
 from lepton_ai.data.fields.number import Number
 from lepton_ai.heads.head import Features, Head, Outputs
 
-variants = {"member_classification": "MemberClassification", "member_regression": "MemberRegression"}
+variants = {
+    "member_classification": "MemberClassification",
+    "member_regression": "MemberRegression",
+}
 
 
 class _Members(Head):
@@ -71,9 +74,7 @@ class MemberClassification(_Members):
     def loss(self, outputs: Outputs, targets: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         answers, expected = outputs["members"].float(), targets[self.name]
         repeated = expected[:, None].expand(-1, answers.shape[1])
-        loss = F.cross_entropy(
-            answers.movedim(-1, 1), repeated, reduction="none", ignore_index=-1
-        )
+        loss = F.cross_entropy(answers.movedim(-1, 1), repeated, reduction="none", ignore_index=-1)
         return loss.mean(1), (expected >= 0).to(loss.dtype)
 
     def _shares(self, outputs: Outputs) -> Tensor:

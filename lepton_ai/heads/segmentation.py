@@ -34,7 +34,7 @@ class SegmentationHead(Head):
     """
 
     needs: ClassVar[str] = "maps"
-    joint: ClassVar[bool] = True
+    joint: bool = True
     exact_in_columns: ClassVar[bool] = True
 
     def __init__(
@@ -42,7 +42,8 @@ class SegmentationHead(Head):
         name: str = "mask", dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.field, self.size, self.image, self.name = field, tuple(size), image, name
+        self.field, self.image, self.name = field, image, name
+        self.size = (int(size[0]), int(size[1]))
         self.dropout = SpatialDropout2D(dropout)
         self.classify = nn.Conv2d(width, len(field.classes), 1)
 

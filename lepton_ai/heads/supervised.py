@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from lepton_ai.data.field import Field
-from lepton_ai.data.fields.array import Array
 from lepton_ai.data.fields.label import Label
 from lepton_ai.errors import ShapeError
 from lepton_ai.heads.head import Features, Head, Outputs
@@ -32,7 +31,7 @@ class SupervisedHead(Head):
     def __init__(self, field: Field, loss: Loss, *, name: str, activation: str) -> None:
         super().__init__()
         self.field, self.criterion, self.name, self.activation = field, loss, name, activation
-        self.joint = loss.joint  # type: ignore[misc]
+        self.joint = loss.joint
 
     def forward(self, features: Features, targets: dict[str, Tensor] | None = None) -> Outputs:
         return {"logits": features["raw"]}
@@ -47,7 +46,7 @@ class SupervisedHead(Head):
         return self.criterion(logits, expected, self.activation)
 
     def _check_classes(self, logits: Tensor) -> None:
-        classes = len(self.field.classes or ())  # type: ignore[attr-defined]
+        classes = len(cast("Label", self.field).known)
         units = logits.shape[-1]
         if units != classes and not (units == 1 and classes == 2):
             raise ShapeError(
@@ -62,8 +61,10 @@ class SupervisedHead(Head):
         classes = isinstance(self.field, Label) or self.criterion.classes
         if not classes:
             return activate(logits, self.activation), expected
-        if logits.shape[-1] > 1 and expected.ndim == logits.ndim and (
-            expected.shape[-1] == logits.shape[-1]
+        if (
+            logits.shape[-1] > 1
+            and expected.ndim == logits.ndim
+            and (expected.shape[-1] == logits.shape[-1])
         ):
             expected = expected.argmax(-1)
         elif expected.ndim == logits.ndim and expected.shape[-1] == 1:
@@ -86,7 +87,10 @@ class SupervisedHead(Head):
             values = torch.cat([1 - values, values], dim=-1)
         elif self.activation == "linear":
             values = values.softmax(-1)
-        return {self.name: self.field.names(values.argmax(-1)), f"{self.name}.scores": values.numpy()}
+        return {
+            self.name: self.field.names(values.argmax(-1)),
+            f"{self.name}.scores": values.numpy(),
+        }
 
     def score(self, outputs: Outputs, predictions: dict[str, Any]) -> Tensor:
         values = activate(outputs["logits"].float(), self.activation)
@@ -99,4 +103,3 @@ class SupervisedHead(Head):
                 return torch.where(chosen == 1, flat[:, 0], 1 - flat[:, 0])
             return flat.gather(-1, chosen.to(flat.device)[:, None])[:, 0]
         return flat.max(-1).values
-

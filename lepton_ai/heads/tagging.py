@@ -46,9 +46,7 @@ class TaggingHead(Head):
 
     def loss(self, outputs: Outputs, targets: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         logits, expected = outputs["logits"].float(), targets[self.name]
-        loss = F.cross_entropy(
-            logits.movedim(-1, 1), expected, reduction="none", ignore_index=-1
-        )
+        loss = F.cross_entropy(logits.movedim(-1, 1), expected, reduction="none", ignore_index=-1)
         return loss.sum(1), (expected >= 0).sum(1).to(loss.dtype)
 
     def measured(

@@ -19,7 +19,9 @@ class MeanSquaredError(Loss):
 
     def __call__(self, logits: Tensor, expected: Tensor, activation: str) -> tuple[Tensor, Tensor]:
         difference = _difference(logits, expected, activation)
-        return difference.square().sum(1), difference.new_full((len(difference),), difference.shape[1])
+        return difference.square().sum(1), difference.new_full(
+            (len(difference),), difference.shape[1]
+        )
 
 
 class MeanAbsoluteError(Loss):

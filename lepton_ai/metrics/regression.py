@@ -79,4 +79,3 @@ class R2(Metric):
             return math.nan
         variance = self._squares - self._total**2 / self._count
         return 1 - self._error / variance if variance > 0 else math.nan
-

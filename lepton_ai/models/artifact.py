@@ -182,8 +182,10 @@ def verify_files(folder: Path, manifest: dict[str, Any]) -> None:
 def _refuse_unsafe(file: Path) -> None:
     with file.open("rb") as opened:
         head = opened.read(8)
-    if (head[:1] == b"\x80" and head[1:2] <= b"\x06") or head[:2] == b"PK" or (
-        head[:6] == b"\x93NUMPY"
+    if (
+        (head[:1] == b"\x80" and head[1:2] <= b"\x06")
+        or head[:2] == b"PK"
+        or (head[:6] == b"\x93NUMPY")
     ):
         if file.suffix == ".safetensors" and head[:2] != b"PK" and _is_safetensors(file):
             return

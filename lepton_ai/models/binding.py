@@ -19,9 +19,7 @@ from lepton_ai.models.backbones.backbone import Backbone
 from lepton_ai.tasks.task import Task
 
 
-def learn_specs(
-    task: Task, data: Dataset, wishes: dict[str, dict[str, Any]]
-) -> dict[str, Spec]:
+def learn_specs(task: Task, data: Dataset, wishes: dict[str, dict[str, Any]]) -> dict[str, Spec]:
     """What every field of the task learns from the training data."""
     fields = {**task.inputs, **task.outputs}
     return {name: field.learn(data[name], wishes.get(name, {})) for name, field in fields.items()}
@@ -48,7 +46,9 @@ def unfit(kind: type[Backbone], task: Task) -> str:
     """Why a backbone does not fit a task, or nothing."""
     read = {registry.name_of("fields", type(field)) for field in task.inputs.values()}
     if "*" not in kind.expects and not read <= set(kind.expects):
-        return f"it reads {', '.join(kind.expects)}, the task's inputs are {', '.join(sorted(read))}"
+        return (
+            f"it reads {', '.join(kind.expects)}, the task's inputs are {', '.join(sorted(read))}"
+        )
     if "*" not in kind.expects and len(task.inputs) > 1 and not getattr(kind, "many", False):
         return f"it reads one input, the task has {len(task.inputs)}"
     if task.needs() not in kind.gives:
@@ -59,7 +59,7 @@ def unfit(kind: type[Backbone], task: Task) -> str:
 def make_head(task: Task, network: Backbone, specs: dict[str, Spec]) -> Head:
     """The task's default head for the features of a network."""
     if task.needs() == "members":
-        return task.head(network.width, specs, members=network.members)  # type: ignore[call-arg]
+        return task.head(network.width, specs, members=network.members)
     return task.head(network.width, specs)
 
 

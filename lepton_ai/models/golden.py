@@ -109,7 +109,9 @@ def record(model: Any) -> Golden:
     return Golden(inputs, {k: v.contiguous() for k, v in batch.items()}, outputs, predictions)
 
 
-def replay(model: Any, golden: Golden, *, tolerance: float = 1e-4, agreement: float = 1.0) -> Replay:
+def replay(
+    model: Any, golden: Golden, *, tolerance: float = 1e-4, agreement: float = 1.0
+) -> Replay:
     """Put the golden inputs through a form of the model, raw, and compare every stage.
 
     Args:
@@ -118,7 +120,9 @@ def replay(model: Any, golden: Golden, *, tolerance: float = 1e-4, agreement: fl
         tolerance: Largest difference of outputs, relative to their size.
         agreement: Smallest share of equal decisions.
     """
-    batch, outputs, predictions = _stages(model, columns_from_json(golden.inputs, model.task.inputs))
+    batch, outputs, predictions = _stages(
+        model, columns_from_json(golden.inputs, model.task.inputs)
+    )
     difference = _furthest(outputs, golden.outputs)
     same = [
         all(_apart(field, a[n], b[n]) <= 1e-3 for n, field in model.task.outputs.items())

@@ -238,7 +238,8 @@ class Model(nn.Module):
         self, data: Any, targets: Any = None, *, validation_data: Any = None,
         validation_split: float = 0.0, epochs: int | None = None, batch_size: int | None = None,
         callbacks: Sequence[Callback] = (), transforms: Sequence[Any] | None = None,
-        seed: int | None = None, verbose: int | str = "auto", workspace: Any = None, **settings: Any,
+        seed: int | None = None, verbose: int | str = "auto", workspace: Any = None,
+        **settings: Any,
     ) -> Run:  # fmt: skip
         """Train on data; returns the run, whose ``history`` is as in Keras.
 
@@ -333,7 +334,7 @@ class Model(nn.Module):
     # -- saving ----------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model as a folder: JSON, safetensors and golden examples, each with its hash."""
+        """Write the model as a folder of JSON and safetensors, each file with its hash."""
         from lepton_ai.models.artifact import save
 
         save(self.ready(), path)
@@ -379,10 +380,9 @@ def _settings(
                 f"fit() does not take {name!r}.{registry.near_miss(name, known)} "
                 f"It takes: {', '.join(known)}."
             )
-    return Settings(**{**chosen, "verbose": verbose, "callbacks": tuple(callbacks)})
+    told: dict[str, Any] = {**chosen, "verbose": verbose, "callbacks": tuple(callbacks)}
+    return Settings(**told)
 
 
 def _plain(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float, bool))
-
-

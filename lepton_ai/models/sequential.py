@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, cast
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -44,7 +44,7 @@ class Stack(nn.Module):
         last = len(self.layers) - 1
         for place, layer in enumerate(self.layers):
             if (place == last and self.linear_end) or self.plan[place] == "linear":
-                x = layer.linear(x)  # type: ignore[operator]
+                x = cast("Any", layer).linear(x)
             elif self.plan[place] == "activate":
                 x = F.relu(layer(x), inplace=not x.is_leaf)
             else:
@@ -80,8 +80,6 @@ class Sequential(Model):
         >>> model.predict(x[:2]).shape
         (2, 1)
     """
-
-    prefers_bfloat16: ClassVar[bool] = True
 
     def __init__(self, layers: Sequence[Any] = (), *, name: str = "sequential") -> None:
         super().__init__(None, None)
@@ -139,11 +137,10 @@ class Sequential(Model):
         chosen = [metrics] if isinstance(metrics, str) else list(metrics or ())
         self.compiled = {"optimizer": optimizers.get(optimizer), **settings}
         task = Supervised(loss, chosen, activation=self._last_activation())
-        task.plain = None  # type: ignore[assignment]  # known once data is seen
+        task.plain = None  # known once data is seen
         if self.bound:
-            task.inputs, task.outputs, task.plain = (
-                self.task.inputs, self.task.outputs, self.task.plain,  # type: ignore[attr-defined]
-            )  # fmt: skip
+            before: Any = self.task
+            task.inputs, task.outputs, task.plain = before.inputs, before.outputs, before.plain
             self.head = task.head(0, self.specs)
         self.task = task
 
@@ -164,7 +161,7 @@ class Sequential(Model):
         if isinstance(task, Supervised) and task.plain is None:
             task.plain = targets is not None
             if task.plain and self.stack and self.stack[0].input_shape is not None:
-                task.inputs = {"x": Array(list(self.stack[0].input_shape))}
+                task.inputs = {"x": Array(_known(self.stack[0].input_shape))}
         return super().fit(data, targets, **options)
 
     def usual_backbone(self, data: Dataset | None = None) -> str:
@@ -176,8 +173,13 @@ class Sequential(Model):
         for name, field in self.task.inputs.items():
             if isinstance(field, Image) and first is not None and len(first) == 3:
                 # Pictures go in as Keras programs feed them: 0 to 1, nothing else.
-                wishes[name] = {"size": first[:2], "channels": first[2],
-                                "mean": [0.0] * first[2], "deviation": [1.0] * first[2]}  # fmt: skip
+                channels = int(first[2] or 3)
+                wishes[name] = {
+                    "size": first[:2],
+                    "channels": channels,
+                    "mean": [0.0] * channels,
+                    "deviation": [1.0] * channels,
+                }
         self.specs = {
             name: field.learn(data[name], wishes.get(name, {}))
             for name, field in {**self.task.inputs, **self.task.outputs}.items()
@@ -201,7 +203,7 @@ class Sequential(Model):
             except ShapeError as error:
                 raise ShapeError(f"Layer {place + 1}, {type(layer).__name__}: {error}") from error
         whole = Whole(Stack(self.stack, linear_end=True), list(self.task.inputs))
-        whole.prefers_bfloat16 = any(  # type: ignore[misc]
+        whole.prefers_bfloat16 = any(
             type(layer).__name__.startswith(("Conv", "LSTM", "GRU")) for layer in self.stack
         )
         self.network = whole
@@ -218,9 +220,11 @@ class Sequential(Model):
         else:
             shape = tuple(spec.get("shape", ()))
         given = self.stack[0].input_shape
-        if given is not None and any(
-            g is not None and g != s for g, s in zip(given, shape, strict=False)
-        ) or (given is not None and len(given) != len(shape)):
+        if (
+            given is not None
+            and any(g is not None and g != s for g, s in zip(given, shape, strict=False))
+            or (given is not None and len(given) != len(shape))
+        ):
             raise ShapeError(
                 f"Expected inputs of the shape {tuple(given)} (input_shape of the first layer); "
                 f"received {shape}. Type: input_shape={shape}, or reshape the data."
@@ -282,6 +286,11 @@ class Sequential(Model):
         model = cls(layers, name=config["name"])
         model.task = task
         return model
+
+
+def _known(shape: Any) -> list[int] | None:
+    """A shape without open sizes, else nothing."""
+    return None if any(size is None for size in shape) else [int(size) for size in shape]
 
 
 def _channels_first(value: Tensor) -> Tensor:

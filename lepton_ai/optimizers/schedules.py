@@ -46,7 +46,7 @@ def get(schedule: str | Schedule | None) -> Schedule:
     """A schedule from its name, or itself; ``None`` is constant."""
     if schedule is None:
         return constant
-    if callable(schedule):
+    if not isinstance(schedule, str):
         return schedule
     if schedule not in SCHEDULES:
         raise UnknownNameError(

@@ -54,7 +54,7 @@ class ImageClassification(Task):
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": Accuracy(), "f1": F1()}
 
-    def head(self, width: int, specs: dict[str, Spec]) -> ClassificationHead:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> ClassificationHead:
         field = cast("Label", self.outputs[self.target])
         return ClassificationHead(width, field, name=self.target, dropout=0.2)
 

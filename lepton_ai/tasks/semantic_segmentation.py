@@ -60,7 +60,7 @@ class SemanticSegmentation(Task):
     def metrics(self) -> dict[str, Metric]:
         return {"iou": IoU(), "pixel_accuracy": Accuracy()}
 
-    def head(self, width: int, specs: dict[str, Spec]) -> SegmentationHead:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> SegmentationHead:
         field = cast("Mask", self.outputs[self.target])
         image = next(iter(self.inputs))
         return SegmentationHead(width, field, specs[image]["size"], image=image, name=self.target)

@@ -58,7 +58,7 @@ class SequenceTagging(Task):
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": Accuracy()}
 
-    def head(self, width: int, specs: dict[str, Spec]) -> TaggingHead:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> TaggingHead:
         field = cast("Tags", self.outputs[self.target])
         return TaggingHead(width, field, words=next(iter(self.inputs)), name=self.target)
 
@@ -66,7 +66,7 @@ class SequenceTagging(Task):
         """Sentences, and a tag for each of their words."""
         words = next(iter(self.inputs))
         sentences = [self.inputs[words].sample(rng) for _ in range(count)]
-        classes = self.outputs[self.target].classes or ["NOUN", "VERB"]  # type: ignore[attr-defined]
+        classes = cast("Tags", self.outputs[self.target]).classes or ["NOUN", "VERB"]
         tags = [[classes[len(word) % len(classes)] for word in s] for s in sentences]
         return {words: Ragged.of(sentences), self.target: Ragged.of(tags)}
 

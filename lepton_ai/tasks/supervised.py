@@ -36,7 +36,7 @@ class Supervised(Task):
             for metric in metrics
         ]
         self.activation = activation
-        self.plain = True
+        self.plain: bool | None = True
         """Whether it was fitted on plain arrays: ``predict`` then returns a plain array."""
 
     @classmethod
@@ -64,7 +64,7 @@ class Supervised(Task):
     def headline(self) -> str:
         return next(iter(self.metric_names), "loss")
 
-    def head(self, width: int, specs: dict[str, Spec]) -> SupervisedHead:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> SupervisedHead:
         return SupervisedHead(
             self.outputs[self.target], self.loss, name=self.target, activation=self.activation
         )
@@ -72,7 +72,8 @@ class Supervised(Task):
     @classmethod
     def example(cls) -> Supervised:
         task = cls("mean_squared_error", ["mean_absolute_error"])
-        task.inputs, task.outputs = {"x": Array([4], False)}, {"y": Array([1], False)}
+        task.inputs = {"x": Array([4], False)}
+        task.outputs = {"y": Array([1], False)}
         return task
 
     @classmethod
@@ -84,7 +85,9 @@ class Supervised(Task):
     def settings(self) -> dict[str, Any]:
         return {
             "loss": self.loss.to_config(),
-            "metrics": [[n, m.config()] for n, m in zip(self.metric_names, self.chosen, strict=True)],
+            "metrics": [
+                [n, m.config()] for n, m in zip(self.metric_names, self.chosen, strict=True)
+            ],
             "activation": self.activation,
             "plain": self.plain,
         }
@@ -92,9 +95,7 @@ class Supervised(Task):
     def restore(self, settings: dict[str, Any]) -> None:
         self.loss = losses.from_config(settings["loss"])
         self.metric_names = [name for name, _ in settings["metrics"]]
-        self.chosen = [
-            type(get(name))(**arguments) for name, arguments in settings["metrics"]
-        ]
+        self.chosen = [type(get(name))(**arguments) for name, arguments in settings["metrics"]]
         self.activation = settings["activation"]
         self.plain = settings["plain"]
 

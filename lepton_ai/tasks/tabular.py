@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -64,7 +64,7 @@ class Tabular(Task):
         return hasattr(self.outputs[self.target], "classes")
 
     def adapt(self, data: Dataset) -> None:
-        """Take inputs and target from the data where they were not named: the last is the target."""
+        """Take inputs and target (the last column) from the data where they were not named."""
         if not self.inputs:
             names = [name for name in data.columns if name not in self.outputs]
             if not self.outputs:
@@ -84,8 +84,9 @@ class Tabular(Task):
         field = self.outputs[self.target]
         if isinstance(field, Label):
             return MemberClassification(width, field, members=members, name=self.target)
+        number = cast("Number", field)
         return MemberRegression(
-            width, field, specs[self.target], members=members, name=self.target  # type: ignore[arg-type]
+            width, number, specs[self.target], members=members, name=self.target
         )
 
     def training_recipe(self, data: Dataset) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class Task(ABC):
     @classmethod
     @abstractmethod
     def suits(cls, inputs: dict[str, Field], target: Field) -> float:
-        """How well the task fits these fields, 0 (not at all) to 1; ``lai.train`` takes the best."""
+        """How well it fits these fields, 0 (not at all) to 1; ``lai.train`` takes the best."""
 
     @classmethod
     def of(cls, inputs: dict[str, Field], outputs: dict[str, Field]) -> Task:
@@ -60,20 +60,20 @@ class Task(ABC):
         """Learn what belongs to the question (the classes), once, from training data only."""
         data.require([*self.inputs, *self.outputs])
         for name, field in self.outputs.items():
-            if hasattr(field, "adapt"):
-                field.adapt(field.read(data[name]))
+            field.adapt(field.read(data[name]))
 
     @abstractmethod
     def metrics(self) -> dict[str, Metric]:
         """Fresh metrics by name, the headline first. Each judges the first output."""
 
     @abstractmethod
-    def head(self, width: int, specs: dict[str, Spec]) -> Head:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> Head:
         """The default answer, for features of ``width`` numbers.
 
         Args:
             width: Numbers in one feature vector of the backbone, for what the head ``needs``.
             specs: What the fields learned, by name, outputs included.
+            members: How many sets of features the backbone gives, for ``"members"``.
         """
 
     @classmethod
@@ -133,7 +133,7 @@ class Task(ABC):
         """Further JSON values that :meth:`restore` needs."""
         return {}
 
-    def restore(self, settings: dict[str, Any]) -> None:
+    def restore(self, settings: dict[str, Any]) -> None:  # noqa: B027 - most have none
         """Take back what :meth:`settings` gave."""
 
     @staticmethod
@@ -144,7 +144,9 @@ class Task(ABC):
             inputs = {name: Field.from_config(c) for name, c in config["inputs"].items()}
             outputs = {name: Field.from_config(c) for name, c in config["outputs"].items()}
         except (KeyError, TypeError, AttributeError) as error:
-            raise ArtifactError(f"Expected a task with its fields; {error!r} is missing.") from error
+            raise ArtifactError(
+                f"Expected a task with its fields; {error!r} is missing."
+            ) from error
         task = kind.of(inputs, outputs)
         task.restore({k: v for k, v in config.items() if k not in ("task", "inputs", "outputs")})
         return task

@@ -55,11 +55,9 @@ class TextClassification(Task):
     def metrics(self) -> dict[str, Metric]:
         return {"accuracy": Accuracy(), "f1": F1()}
 
-    def head(self, width: int, specs: dict[str, Spec]) -> ClassificationHead:
+    def head(self, width: int, specs: dict[str, Spec], *, members: int = 1) -> ClassificationHead:
         field = cast("Label", self.outputs[self.target])
-        return ClassificationHead(
-            width, field, name=self.target, dropout=0.5, label_smoothing=0.1
-        )
+        return ClassificationHead(width, field, name=self.target, dropout=0.5, label_smoothing=0.1)
 
     @classmethod
     def example(cls) -> TextClassification:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 
@@ -44,7 +44,7 @@ def evaluate(
     typed = task.typed(as_dataset(data).require())
     if hasattr(predictor, "outputs"):
         figures = _evaluate_model(predictor, typed, batch_size, metrics)
-        if predictor.head.exact_in_columns and not typed.transforms:  # type: ignore[attr-defined]
+        if cast("Any", predictor).head.exact_in_columns and not typed.transforms:  # type: ignore[attr-defined]
             figures |= _evaluate_columns(predictor, typed, batch_size, metrics)
         return figures
     return _evaluate_columns(predictor, typed, batch_size, metrics)

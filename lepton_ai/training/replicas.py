@@ -104,11 +104,9 @@ class Replicas:
         """Add the gradients of the replicas and divide by the count of what the loss sums over."""
         first = self.parameters[0]
         live = [p for p in first if p.grad is not None]
-        own = [p.grad for p in live]
+        own = [p.grad for p in live if p.grad is not None]
         for place in range(1, used):
-            others = [
-                q.grad for p, q in zip(first, self.parameters[place], strict=True)
-                if p.grad is not None
-            ]  # fmt: skip
+            pairs = zip(first, self.parameters[place], strict=True)
+            others = [q.grad for p, q in pairs if p.grad is not None and q.grad is not None]
             torch._foreach_add_(own, others)
         torch._foreach_mul_(own, 1.0 / max(float(count), 1.0))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -63,8 +63,7 @@ class Settings:
                 raise ConfigError(f"Expected {name} as a whole number above 0; received {value!r}.")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ConfigError(
-                "Expected precision 'auto', 'float32' or 'bfloat16'; received "
-                f"{self.precision!r}."
+                f"Expected precision 'auto', 'float32' or 'bfloat16'; received {self.precision!r}."
             )
         schedules.get(self.schedule)
         for callback in self.callbacks:
@@ -215,7 +214,7 @@ class Trainer:
                 torch.manual_seed(draw)  # for modules that draw from torch's own generator
             with drawing_from(generator), self._autocast():
                 outputs = module(columns, columns)
-            sums, counts = module.head.loss(outputs, columns)
+            sums, counts = cast("Any", module).head.loss(outputs, columns)
             if self.penalised:
                 sums = sums + penalty(module) * counts
             with torch.no_grad():

@@ -85,7 +85,9 @@ def test_a_chinese_page_holds_the_blocks_of_its_english_sibling(page: Path) -> N
 
 
 def test_both_readmes_have_the_same_shape() -> None:
-    english, chinese = ((ROOT / name).read_text("utf8") for name in ("README.md", "README.zh-CN.md"))
+    english, chinese = (
+        (ROOT / name).read_text("utf8") for name in ("README.md", "README.zh-CN.md")
+    )
     for pattern in (r"^## ", r"^\|", r"<!-- figure:\w+ -->"):
         counts = [len(re.findall(pattern, text, re.M)) for text in (english, chinese)]
         assert counts[0] == counts[1] > 0, pattern
@@ -157,7 +159,9 @@ def write_samples(folder: Path) -> None:
     for index in range(80):
         label = ("good", "bad")[index % 2]
         said = [words[label][int(i)] for i in rng.integers(0, 4, 3)]
-        lines.append(f"a {said[0]} {things[index // 2 % 10]} and {said[1]} {said[2]} {index},{label}")
+        lines.append(
+            f"a {said[0]} {things[index // 2 % 10]} and {said[1]} {said[2]} {index},{label}"
+        )
     (folder / "reviews.csv").write_text("\n".join(lines) + "\n", encoding="utf8")
 
 

@@ -22,9 +22,7 @@ NAMES = [name for name in registry.names("tasks") if name != "supervised"]  # se
 @pytest.fixture(scope="module", params=NAMES)
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: Any) -> lai.Model:
     task = registry.lookup("tasks", request.param).example()
-    data = lai.Dataset(
-        task.sample(np.random.default_rng(0), 64), {**task.inputs, **task.outputs}
-    )
+    data = lai.Dataset(task.sample(np.random.default_rng(0), 64), {**task.inputs, **task.outputs})
     model = lai.Model(None, task)
     run = model.fit(
         data, epochs=2, batch_size=16, seed=1, verbose=0, workspace=tmp_path_factory.mktemp("home")
@@ -46,9 +44,7 @@ def test_config_makes_the_same_task(name: str) -> None:
 def test_its_own_fields_suit_it_best(name: str) -> None:
     task = registry.lookup("tasks", name).example()
     target = task.outputs[task.target]
-    scores = {
-        other: registry.lookup("tasks", other).suits(task.inputs, target) for other in NAMES
-    }
+    scores = {other: registry.lookup("tasks", other).suits(task.inputs, target) for other in NAMES}
     assert scores[name] == max(scores.values()) > 0
 
 
@@ -81,7 +77,9 @@ def test_batches_do_not_change_predictions(fitted: lai.Model) -> None:
     data: Any = fitted.sampled
     whole, small = fitted.predict(data), fitted.predict(data, batch_size=7)
     for name, field in fitted.task.outputs.items():
-        gaps = [field.distance(item(whole[name], i), item(small[name], i)) for i in range(len(data))]
+        gaps = [
+            field.distance(item(whole[name], i), item(small[name], i)) for i in range(len(data))
+        ]
         assert max(gaps) <= 1e-4
 
 
@@ -103,11 +101,11 @@ def test_saved_loaded_and_replayed(fitted: lai.Model, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_weights(fitted: lai.Model, tmp_path: Path) -> None:
     data: Any = fitted.sampled
-    twin = lai.Model(None, registry.lookup("tasks", registry.name_of("tasks", type(fitted.task))).example())
+    twin = lai.Model(
+        None, registry.lookup("tasks", registry.name_of("tasks", type(fitted.task))).example()
+    )
     twin.fit(data, epochs=2, batch_size=16, seed=1, verbose=0)
-    for (name, a), b in zip(
-        fitted.state_dict().items(), twin.state_dict().values(), strict=True
-    ):
+    for (name, a), b in zip(fitted.state_dict().items(), twin.state_dict().values(), strict=True):
         assert np.array_equal(a.numpy(), b.numpy()), name
 
 

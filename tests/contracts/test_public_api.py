@@ -31,7 +31,9 @@ def test_importing_costs_nothing() -> None:
         "import sys, lepton_ai; heavy = {'torch', 'numpy', 'pyarrow', 'PIL', 'typer', 'rich'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
@@ -40,7 +42,9 @@ def test_listing_plugins_needs_no_torch() -> None:
         "import sys; from lepton_ai import registry;"
         "[registry.names(kind) for kind in registry.ROOMS]; print('torch' in sys.modules)"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "False"
 
 

@@ -194,7 +194,9 @@ class Image(Field):
             try:
                 raw = base64.b64decode(data.split(",", 1)[-1], validate=True)
             except (binascii.Error, ValueError) as error:
-                raise DataError("Expected a picture as base64 text; it cannot be decoded.") from error
+                raise DataError(
+                    "Expected a picture as base64 text; it cannot be decoded."
+                ) from error
             return np.asarray(flatten_alpha(decode(raw)))
         try:
             array = np.asarray(data)

@@ -62,7 +62,9 @@ class Label(Field):
                 )
             column = pa.array(column, from_pandas=True)
         if not isinstance(column, pa.Array):
-            raise DataError(f"Expected one class for each example; received {type(column).__name__}.")
+            raise DataError(
+                f"Expected one class for each example; received {type(column).__name__}."
+            )
         return self._named(column)
 
     def _named(self, column: pa.Array) -> pa.Array:
@@ -127,8 +129,9 @@ class Label(Field):
             found = pc.unique(column.drop_null()).to_pylist()
             if len(found) < 2:
                 raise DataError(
-                    f"Expected at least two classes to learn from; received "
-                    f"{found[0]!r} only." if found else "Expected classes; every value is missing."
+                    f"Expected at least two classes to learn from; received {found[0]!r} only."
+                    if found
+                    else "Expected classes; every value is missing."
                 )
             self.classes = sorted(found, key=_natural)
 

@@ -165,7 +165,7 @@ class Mask(Field):
 
 
 def resize_mask(array: np.ndarray, size: tuple[int, int], classes: int) -> np.ndarray:
-    """A mask in another size: of two classes by area, so that thin things stay; else the nearest."""
+    """A mask in another size: of two classes by area, so thin things stay; else the nearest."""
     if classes == 2:
         shares = Pillow.fromarray((array * 255).astype(np.uint8))
         scaled = shares.resize((size[1], size[0]), Pillow.Resampling.BOX)

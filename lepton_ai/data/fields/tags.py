@@ -64,7 +64,9 @@ class Tags(Field):
         if self.classes is None:
             self.classes = sorted(pc.unique(column.values.drop_null()).to_pylist())
             if len(self.classes) < 2:
-                raise DataError(f"Expected at least two tags to learn from; received {self.classes}.")
+                raise DataError(
+                    f"Expected at least two tags to learn from; received {self.classes}."
+                )
 
     def learn(self, column: Column, wish: dict[str, Any]) -> Spec:
         self.adapt(column)

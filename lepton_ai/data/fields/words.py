@@ -66,7 +66,9 @@ class Words(Field):
             raise LimitError(f"Expected sentences of at most {MAX_WORDS:,} words.")
         if len(values) and int(values.lengths.min()) == 0:
             empty = int(np.flatnonzero(values.lengths == 0)[0])
-            raise DataError(f"Expected at least one word in each sentence; example {empty} is empty.")
+            raise DataError(
+                f"Expected at least one word in each sentence; example {empty} is empty."
+            )
 
     @classmethod
     def recognises(cls, name: str, values: Column) -> float:

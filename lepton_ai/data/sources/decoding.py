@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,7 +18,7 @@ MAX_FRAMES = 1000
 
 
 @contextmanager
-def bombs_refused() -> Iterator[None]:
+def bombs_refused() -> Generator[None]:
     """Let Pillow refuse huge pictures; set once around threads, as filters are not per thread."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Pillow.DecompressionBombWarning)

@@ -14,7 +14,7 @@ import tarfile
 import unicodedata
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,7 +228,7 @@ def _tar_members(
 
 
 @contextmanager
-def _tar(archive: Path, limits: Limits) -> Iterator[tarfile.TarFile]:
+def _tar(archive: Path, limits: Limits) -> Generator[tarfile.TarFile]:
     with (
         open_bounded(archive, limit=limits.total + (1 << 30)) as stream,
         tarfile.open(fileobj=stream, mode="r|") as opened,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +219,7 @@ def _marked(data: Dataset, name: str, version: int, digest: str) -> Dataset:
 
 
 @contextmanager
-def _locked(place: Path) -> Iterator[None]:
+def _locked(place: Path) -> Generator[None]:
     """One writer at a time; the lock goes with the process that holds it."""
     place.mkdir(parents=True, exist_ok=True)
     handle = os.open(place / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

@@ -33,7 +33,7 @@ class Backbone(nn.Module, ABC):
     expects: ClassVar[tuple[str, ...]] = ()
     """Names of the fields it can read (``"image"``, ``"text"`` ...); ``"*"`` any mixture."""
     gives: ClassVar[tuple[str, ...]] = ("pooled",)
-    prefers_bfloat16: ClassVar[bool] = False
+    prefers_bfloat16: bool = False
     """Whether training in bfloat16 was measured to be faster where the processor has it."""
     width: int = 0
     plain: int = 0

@@ -27,7 +27,7 @@ class ConvNet(Backbone):
 
     expects: ClassVar[tuple[str, ...]] = ("image",)
     gives: ClassVar[tuple[str, ...]] = ("pooled", "maps")
-    prefers_bfloat16: ClassVar[bool] = True
+    prefers_bfloat16: bool = True
 
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "pooled", *,

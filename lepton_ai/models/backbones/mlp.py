@@ -8,7 +8,7 @@ head is a linear model from the start and the networks only add what a line cann
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -34,6 +34,11 @@ class MemberLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.einsum("nki,kio->nko", x, self.weight) + self.bias
+
+
+def _vector_width(classes: int) -> int:
+    """Numbers in the vector of a class, by how many classes there are."""
+    return min(16, 2 + int(classes**0.5))
 
 
 class MLP(Backbone):
@@ -65,11 +70,11 @@ class MLP(Backbone):
             name: len(spec["classes"]) for name, spec in self.specs.items() if "classes" in spec
         }
         self.vectors = nn.ModuleDict({
-            f"column_{place}": nn.Embedding(count + 1, min(16, 2 + int(count**0.5)))
+            f"column_{place}": nn.Embedding(count + 1, _vector_width(count))
             for place, count in enumerate(self.classes.values())
         })  # fmt: skip
         self.plain = sum(self._plain_width(name) for name in fields)
-        entry = self.plain + sum(v.embedding_dim for v in self.vectors.values())  # type: ignore[misc]
+        entry = self.plain + sum(_vector_width(count) for count in self.classes.values())
         self.first = MemberLinear(self.members, entry, hidden)
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers - 1))
         self.further = nn.ModuleList(
@@ -107,7 +112,7 @@ class MLP(Backbone):
         for name, value in stem.items():
             if name in self.classes:
                 plain.append(value[:, :-1])
-                vectors.append(value @ next(tables).weight)
+                vectors.append(value @ cast("nn.Embedding", next(tables)).weight)
                 continue
             hole = torch.isnan(value)
             plain.append(torch.where(hole, 0.0, value).clamp(-LIMIT, LIMIT))

@@ -32,7 +32,7 @@ class ResNet(Backbone):
 
     expects: ClassVar[tuple[str, ...]] = ("image",)
     gives: ClassVar[tuple[str, ...]] = ("pooled", "maps")
-    prefers_bfloat16: ClassVar[bool] = True
+    prefers_bfloat16: bool = True
 
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "pooled", *,
@@ -82,7 +82,8 @@ def _imagenet(layers: int) -> dict[str, Tensor]:
     """ImageNet weights from torchvision's official place, hash checked."""
     import torchvision
 
-    chosen = torchvision.models.get_model_weights(f"resnet{layers}").DEFAULT  # type: ignore[attr-defined]
+    weights: Any = torchvision.models.get_model_weights(f"resnet{layers}")
+    chosen = weights.DEFAULT
     try:
         return chosen.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:

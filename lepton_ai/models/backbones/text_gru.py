@@ -55,7 +55,6 @@ class TextGRU(Backbone):
 
     expects: ClassVar[tuple[str, ...]] = ("text", "words")
     gives: ClassVar[tuple[str, ...]] = ("pooled", "sequence")
-    prefers_bfloat16: ClassVar[bool] = False
 
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "pooled", *,

@@ -18,7 +18,7 @@ variants = {"text_transformer": "TextTransformer"}
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward part, each after a normalisation (pre-norm; Xiong et al. 2020)."""
+    """Attention and a feed-forward part, each after a norm (pre-norm; Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()

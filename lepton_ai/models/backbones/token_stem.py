@@ -103,7 +103,7 @@ class NgramBag(nn.Module):
         self.register_buffer("importance", weight)
 
     def rows(self, ids: Tensor) -> Tensor:
-        """Rows of the table for all n-grams of ``[N, L]`` token numbers, tokens first; 0 is none."""
+        """Rows of the table for the n-grams of ``[N, L]`` token numbers; row 0 is none."""
         known = ids > UNKNOWN
         found = [torch.where(known, ids, 0)]
         mixed, all_known = ids, known

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Residual(nn.Module):
         super().__init__()
         self.first = _conv_norm(inputs, outputs, 3, stride)
         self.second = _conv_norm(outputs, outputs)
-        nn.init.zeros_(self.second[1].weight)  # type: ignore[arg-type]
+        nn.init.zeros_(cast("nn.BatchNorm2d", self.second[1]).weight)
         same = inputs == outputs and stride == 1
         self.short = nn.Identity() if same else _conv_norm(inputs, outputs, 1)
         self.pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
@@ -68,7 +68,7 @@ class UNet(Backbone):
 
     expects: ClassVar[tuple[str, ...]] = ("image",)
     gives: ClassVar[tuple[str, ...]] = ("maps", "pooled")
-    prefers_bfloat16: ClassVar[bool] = True
+    prefers_bfloat16: bool = True
 
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "maps", *,
