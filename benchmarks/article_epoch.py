@@ -99,7 +99,8 @@ def loop(count: int, epochs: int, transforms: bool) -> list[float]:
     y = torch.from_numpy(labels)
     network = nn.Sequential(
         nn.Conv2d(3, 32, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True),
-        nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(2304, 64), nn.ReLU(), nn.Linear(64, 10),
+        nn.Conv2d(32, 64, 3), nn.MaxPool2d(2), nn.ReLU(inplace=True),
+        nn.Flatten(), nn.Linear(2304, 64), nn.ReLU(), nn.Linear(64, 10),
     ).to(memory_format=torch.channels_last)  # fmt: skip
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     spent = []

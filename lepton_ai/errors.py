@@ -27,6 +27,10 @@ Each message says what was expected, what was received, and what to type.
 from __future__ import annotations
 
 
+class LeptonWarning(UserWarning):
+    """Something that is done as asked, but changes what a figure means."""
+
+
 class LeptonError(Exception):
     """Root of every error that Lepton raises on purpose."""
 

@@ -119,6 +119,18 @@ def near_miss(name: str, options: Iterable[str]) -> str:
     return f" Did you mean {plain[close[0]]!r}?" if close else ""
 
 
+def mistaken(missing: str, given: Iterable[str]) -> str:
+    """A sentence ``" Is 'imag' meant to be 'image'?"`` when a given name is close to a missing one.
+
+    Example:
+        >>> mistaken("image", ["imag", "label"])
+        " Is 'imag' meant to be 'image'?"
+    """
+    plain = {_plain(str(name)): name for name in given}
+    close = difflib.get_close_matches(_plain(missing), plain, n=1, cutoff=0.6)
+    return f" Is {plain[close[0]]!r} meant to be {missing!r}?" if close else ""
+
+
 def canonical(kind: str, name: str) -> str:
     """The spelling under which a name is listed (``"conv2d"`` gives ``"Conv2D"``).
 

@@ -223,9 +223,12 @@ class Tour:
     def optimize(self) -> None:
         """Look for a faster form that is as good."""
         with self._step("optimize", "optimizing") as found:
+            # One thread each: where other work shares the cores, threads of one call wait for one
+            # another, which stalls the original and would make any other form look far too good.
             self.faster = optimize(
-                self.model, data=self.test, budget=self.budget, seed=self.seed, verbose=0
-            )
+                self.model, data=self.test, budget=self.budget, seed=self.seed, threads=1,
+                verbose=0,
+            )  # fmt: skip
             self.optimization = told = self.faster.optimization
             found["chosen"] = told.chosen
             if told.chosen is None:

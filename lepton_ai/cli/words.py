@@ -52,8 +52,8 @@ _LINES: dict[str, tuple[str, str]] = {
     ),
     "explaining": ("explaining", "解释中"),
     "optimized": (
-        "{name}: {speedup:.1f} times as fast, accuracy {change:+.4f}",
-        "{name}：速度为原来的 {speedup:.1f} 倍，准确率变化 {change:+.4f}",
+        "{name}: {speedup:.1f} times as fast on one thread, accuracy {change:+.4f}",
+        "{name}：单线程速度为原来的 {speedup:.1f} 倍，准确率变化 {change:+.4f}",
     ),
     "not_optimized": ("the original stays: {reason}", "保留原模型：{reason}"),
     "optimizing": ("trying faster forms", "正在尝试更快的形式"),

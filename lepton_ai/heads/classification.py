@@ -35,7 +35,7 @@ class ClassificationHead(Head):
 
         self.field, self.name, self.label_smoothing = field, name, label_smoothing
         self.dropout = Dropout(dropout)
-        self.linear = nn.Linear(width, len(field.classes or ()))
+        self.linear = nn.Linear(width, len(field.known))
 
     def forward(self, features: Features, targets: dict[str, Tensor] | None = None) -> Outputs:
         return {"logits": self.linear(self.dropout(features["pooled"]))}
@@ -46,9 +46,12 @@ class ClassificationHead(Head):
     def loss(self, outputs: Outputs, targets: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         expected = targets[self.name]
         loss = F.cross_entropy(
-            outputs["logits"].float(), expected, reduction="none", ignore_index=-1,
+            outputs["logits"].float(),
+            expected,
+            reduction="none",
+            ignore_index=-1,
             label_smoothing=self.label_smoothing,
-        )  # fmt: skip
+        )
         return loss, (expected >= 0).to(loss.dtype)
 
     def measured(

@@ -66,7 +66,7 @@ def _columns(given: Any, inputs: dict[str, Field]) -> Dataset:
         raise DataError(
             f"Expected {field_names(inputs)}; {', '.join(missing)} missing from "
             f"{', '.join(map(str, columns)) or 'nothing'}."
-            f"{registry.near_miss(missing[0], [str(key) for key in columns])}"
+            f"{registry.mistaken(missing[0], columns)}"
         )
     return Dataset({name: columns[name] for name in inputs}, inputs)
 

@@ -18,7 +18,7 @@ import numpy as np
 from lepton_ai.data.column import item
 from lepton_ai.data.field import Field
 from lepton_ai.errors import DataError
-from lepton_ai.registry import near_miss
+from lepton_ai.registry import mistaken, near_miss
 from lepton_ai.serving.exchange import Answer, Call, Refused, Upload, json_answer
 from lepton_ai.serving.hosted import Hosted, Shelf
 from lepton_ai.serving.language import chosen_language
@@ -88,7 +88,7 @@ class Friendly:
                 where = f" in example {index}" if len(rows) > 1 else ""
                 raise DataError(
                     f"Expected {_told(fields)}; {', '.join(missing)} missing{where}. Received "
-                    f"{', '.join(row)[:200] or 'nothing'}.{near_miss(missing[0], row)}"
+                    f"{', '.join(row)[:200] or 'nothing'}.{mistaken(missing[0], row)}"
                 )
         return {
             name: from_values(name, field, [row[name] for row in rows])
@@ -222,7 +222,7 @@ def _csv_rows(raw: bytes, fields: dict[str, Field]) -> list[Row]:
         if missing:
             raise DataError(
                 f"Expected the columns {', '.join(fields)}; {missing!r} is missing."
-                f"{near_miss(missing, head)}"
+                f"{mistaken(missing, head)}"
             )
     return rows
 

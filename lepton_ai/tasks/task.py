@@ -165,7 +165,7 @@ class Task(ABC):
         wanted = {**self.inputs, **(self.outputs if targets else {})}
         missing = [name for name in wanted if name not in data.columns]
         if missing:
-            hint = registry.near_miss(missing[0], data.columns)
+            hint = registry.mistaken(missing[0], data.columns)
             raise DataError(
                 f"Expected the columns {', '.join(wanted)}; received "
                 f"{', '.join(data.columns) or 'none'}: {', '.join(missing)} missing.{hint} "

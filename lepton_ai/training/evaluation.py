@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
@@ -10,6 +11,7 @@ from lepton_ai.data.column import take
 from lepton_ai.data.dataset import Dataset, as_dataset
 from lepton_ai.data.encoding import Encoded, encode_inputs, encode_targets
 from lepton_ai.data.transform import EpochTransforms
+from lepton_ai.errors import LeptonWarning
 from lepton_ai.metrics.metric import Mean, Metric
 from lepton_ai.tasks.task import Task
 
@@ -56,6 +58,7 @@ def _evaluate_model(
     inputs = encode_inputs(model.task.inputs, model.specs, data.columns)
     encoded = inputs.merged(encode_targets(model.head, model.specs, data.columns))
     transforms = None
+    warn_of_random_transforms(data)
     if data.transforms:
         fields = {**model.task.inputs, **model.task.outputs}
         transforms = EpochTransforms(
@@ -118,6 +121,19 @@ def _emptied(task: Task, metrics: dict[str, Metric] | None) -> dict[str, Metric]
     for metric in metrics.values():
         metric.reset()
     return metrics
+
+
+def warn_of_random_transforms(data: Dataset) -> None:
+    """Say once what random transforms do to the figures of an evaluation."""
+    drawn = [repr(transform) for transform in data.transforms if transform.random]
+    if drawn:
+        warnings.warn(
+            f"{data.name!r} is evaluated with random transforms, as asked ({', '.join(drawn)}): "
+            "each example is changed once, the same way every time, so the figures are those of "
+            "changed examples, usually a little lower than without the transforms.",
+            LeptonWarning,
+            stacklevel=3,
+        )
 
 
 def computed(metrics: dict[str, Metric]) -> dict[str, float]:

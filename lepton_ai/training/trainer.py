@@ -23,7 +23,7 @@ from lepton_ai.layers.layer import penalty
 from lepton_ai.layers.randomness import drawing_from
 from lepton_ai.metrics.metric import Mean, Metric
 from lepton_ai.optimizers import schedules
-from lepton_ai.training.evaluation import evaluate_encoded
+from lepton_ai.training.evaluation import evaluate_encoded, warn_of_random_transforms
 from lepton_ai.training.progress import Progress
 from lepton_ai.training.replicas import Replicas, splits_well
 from lepton_ai.training.run import Run
@@ -121,6 +121,8 @@ class Trainer:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.steps = math.ceil(self.count / settings.batch_size)
         progress = Progress(settings.verbose, total=self.count, epochs=settings.epochs)
+        if self.validation is not None:
+            warn_of_random_transforms(self.validation)
         progress.begin(len(self.validation) if self.validation is not None else None)
         average = Average(model, settings.average_decay) if settings.average_decay else None
         started = time.perf_counter()

@@ -79,7 +79,7 @@ def test_a_bare_file(call: Any, files: Any, expected: list[str]) -> None:
         (b'{"image": ' + b"[" * 900 + b"]" * 900 + b"}", "application/json", 400, "Expected"),
         (b"3", "application/json", 400, "object"),
         (b"{}", "application/json", 400, "image missing"),
-        (b'{"imago": "x"}', "application/json", 400, "Did you mean 'imago'"),
+        (b'{"imago": "x"}', "application/json", 400, "Is 'imago' meant to be 'image'"),
         (b'{"examples": []}', "application/json", 400, "at least one"),
         (b'{"image": "x", "options": 3}', "application/json", 400, "options"),
         (b'{"image": "x", "options": {"beam": 3}}', "application/json", 400, "base64"),

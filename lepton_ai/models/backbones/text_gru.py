@@ -58,8 +58,8 @@ class TextGRU(Backbone):
 
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "pooled", *,
-        width: int = 64, hidden: int = 64, sequence_length: int = 128, bag: int = 64,
-        dropout: float = 0.3, token_dropout: float = 0.1,
+        width: int = 64, hidden: int = 64, sequence_length: int = 128, bag: int = 32,
+        dropout: float = 0.5, token_dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()
         self.give, self.name, self.sequence_length = give, self.single(fields), sequence_length
@@ -72,7 +72,7 @@ class TextGRU(Backbone):
         else:
             self.width = 4 * hidden + bag
             if bag:
-                self.bag = NgramBag(len(specs[self.name]["vocabulary"]) + 2, width=bag)
+                self.bag = NgramBag(specs[self.name], width=bag)
 
     def adapt(self, encoded: Encoded) -> None:
         """Learn how much n-grams weigh, from training data."""
@@ -93,7 +93,7 @@ class TextGRU(Backbone):
             states = self.recurrent(vectors, lengths)
             return {"sequence": torch.cat([states, vectors], dim=2), "lengths": lengths}
         lengths = lengths.clamp_max(self.sequence_length)
-        found = [pooled(self.recurrent(vectors, lengths), lengths)]
+        sequence = pooled(self.recurrent(vectors, lengths), lengths)
         if self.bag is not None:
-            found.append(self.bag(inputs[self.name]))
-        return {"pooled": torch.cat(found, dim=1)}
+            sequence = torch.cat([sequence, self.bag(inputs[self.name])], dim=1)
+        return {"pooled": sequence}

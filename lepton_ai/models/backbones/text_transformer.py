@@ -60,7 +60,7 @@ class TextTransformer(Backbone):
     def __init__(
         self, specs: dict[str, Spec], fields: dict[str, Field], give: str = "pooled", *,
         width: int = 64, blocks: int = 2, heads: int = 4, sequence_length: int = 128,
-        bag: int = 64, dropout: float = 0.1, token_dropout: float = 0.1,
+        bag: int = 32, dropout: float = 0.1, token_dropout: float = 0.1,
     ) -> None:  # fmt: skip
         super().__init__()
         self.give, self.name, self.sequence_length = give, self.single(fields), sequence_length
@@ -72,7 +72,7 @@ class TextTransformer(Backbone):
         self.bag: NgramBag | None = None
         self.width = 2 * size
         if give == "pooled" and bag:
-            self.bag = NgramBag(len(specs[self.name]["vocabulary"]) + 2, width=bag)
+            self.bag = NgramBag(specs[self.name], width=bag)
             self.width += bag
 
     def adapt(self, encoded: Encoded) -> None:
@@ -100,7 +100,7 @@ class TextTransformer(Backbone):
         x = self.norm(x)
         if self.give == "sequence":
             return {"sequence": torch.cat([x, vectors], dim=2), "lengths": lengths}
-        found = [pooled(x, lengths)]
+        sequence = pooled(x, lengths)
         if self.bag is not None:
-            found.append(self.bag(inputs[self.name]))
-        return {"pooled": torch.cat(found, dim=1)}
+            sequence = torch.cat([sequence, self.bag(inputs[self.name])], dim=1)
+        return {"pooled": sequence}

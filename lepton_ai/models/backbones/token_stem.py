@@ -16,6 +16,9 @@ from lepton_ai.data.fields.words import AFFIXES
 from lepton_ai.heads.head import sequence_mask
 from lepton_ai.layers.randomness import generator
 
+HASHED = 1 << 20
+MOST = 250_000
+
 
 def drop_tokens(ids: Tensor, rate: float) -> Tensor:
     """Make a share of the tokens unknown, so that "unknown" is learned too."""
@@ -75,64 +78,72 @@ def _table(rows: int, width: int) -> nn.Embedding:
 class NgramBag(nn.Module):
     """Weighted sum of the vectors of n-grams (after fastText, Joulin et al. 2017).
 
-    Single tokens have rows of their own, pairs and triples hashed ones. Weights are inverse
-    document frequencies, learned once from training data; a sum is brought to unit length of its
-    weights. While training a share of the n-grams is left out, so that none is leaned on.
+    N-grams are hashed; those that occur in two training texts or more have a row of their own.
+    Weights are inverse document frequencies, learned once from training data; a sum is brought to
+    unit length of its weights. While training a share of the n-grams is left out, so that none is
+    leaned on.
 
     Args:
-        vocabulary: How many token numbers there are.
+        spec: What the field learned; how many n-grams there are is kept here too.
         width: Numbers in the vector of an n-gram.
-        buckets: Rows for hashed n-grams.
         orders: Tokens in the longest n-gram.
         dropout: Share of n-grams left out while training.
     """
 
+    place: Tensor
     importance: Tensor
 
     def __init__(
-        self, vocabulary: int, *, width: int = 64, buckets: int = 131_072, orders: int = 3,
-        dropout: float = 0.3,
-    ) -> None:  # fmt: skip
+        self, spec: Spec, *, width: int = 32, orders: int = 3, dropout: float = 0.3
+    ) -> None:
         super().__init__()
-        self.vocabulary, self.buckets, self.orders = vocabulary, buckets, orders
-        self.rate = dropout
-        self.table = nn.Embedding(vocabulary + buckets, width)
-        nn.init.normal_(self.table.weight, std=0.05)
-        weight = torch.ones(vocabulary + buckets)
-        weight[:2] = 0
-        self.register_buffer("importance", weight)
+        self.spec, self.width, self.orders, self.rate = spec, width, orders, dropout
+        self.vocabulary = len(spec["vocabulary"]) + 2
+        self.register_buffer("place", torch.zeros(self.vocabulary + HASHED, dtype=torch.int32))
+        self._make(int(spec.get("ngrams", 0)))
 
-    def rows(self, ids: Tensor) -> Tensor:
-        """Rows of the table for the n-grams of ``[N, L]`` token numbers; row 0 is none."""
+    def _make(self, count: int) -> None:
+        self.spec["ngrams"] = count
+        self.table = nn.Embedding(count + 1, self.width)
+        nn.init.normal_(self.table.weight, std=0.01)
+        self.register_buffer("importance", torch.zeros(count + 1))
+
+    def hashes(self, ids: Tensor) -> Tensor:
+        """Numbers of the n-grams of ``[N, L]`` token numbers, single tokens first; 0 is none."""
         known = ids > UNKNOWN
         found = [torch.where(known, ids, 0)]
         mixed, all_known = ids, known
         for order in range(1, self.orders):
             mixed = (mixed[:, :-1] * 1_000_003 + ids[:, order:] * 7_919) % 2_147_483_647
             all_known = all_known[:, :-1] & known[:, order:]
-            found.append(torch.where(all_known, self.vocabulary + mixed % self.buckets, 0))
+            found.append(torch.where(all_known, self.vocabulary + mixed % HASHED, 0))
         return torch.cat(found, dim=1)
 
     def adapt(self, column: Ragged) -> None:
-        """Learn inverse document frequencies; what occurs in one text only does not count."""
-        counts = np.zeros(len(self.importance), dtype=np.int64)
+        """Learn which n-grams occur more than once, and how much each weighs."""
+        counts = np.zeros(self.vocabulary + HASHED, dtype=np.int64)
         for start in range(0, len(column), 512):
             part = column.take(np.arange(start, min(start + 512, len(column))))
-            rows = self.rows(part.padded(0, longest=max(self.orders, int(part.lengths.max()))))
-            rows = rows.sort(dim=1).values
-            first = torch.ones_like(rows, dtype=torch.bool)
-            first[:, 1:] = rows[:, 1:] != rows[:, :-1]
-            counts += np.bincount(rows[first].numpy(), minlength=len(counts))
+            longest = max(self.orders, int(part.lengths.max()))
+            found = self.hashes(part.padded(0, longest=longest)).sort(dim=1).values
+            first = torch.ones_like(found, dtype=torch.bool)
+            first[:, 1:] = found[:, 1:] != found[:, :-1]
+            counts += np.bincount(found[first].numpy(), minlength=len(counts))
         total = len(column)
-        weight = np.log((1 + total) / (1 + counts)) + 1
-        weight[counts < (2 if total > 200 else 1)] = 0
-        weight[:2] = 0
-        self.importance.copy_(torch.from_numpy(weight))
+        counts[:2] = 0
+        kept = np.flatnonzero(counts >= (2 if total > 200 else 1))
+        if len(kept) > MOST:
+            kept = np.sort(kept[np.argsort(-counts[kept], kind="stable")[:MOST]])
+        self._make(len(kept))
+        self.place.zero_()
+        self.place[torch.from_numpy(kept)] = torch.arange(1, len(kept) + 1, dtype=torch.int32)
+        weight = np.log((1 + total) / (1 + counts[kept])) + 1
+        self.importance[1:] = torch.from_numpy(weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         if ids.shape[1] < self.orders:
             ids = F.pad(ids, (0, self.orders - ids.shape[1]))
-        rows = self.rows(ids)
+        rows = self.place[self.hashes(ids)].long()
         weight = self.importance[rows]
         if self.training and self.rate:
             draws = torch.empty_like(weight).uniform_(generator=generator())
