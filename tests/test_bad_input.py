@@ -174,7 +174,7 @@ MISTAKES = [
     ("a table without a column of the model",
      lambda: lai.Model("mlp", infer_task()).fit(
          {"aera": np.ones(24), "rooms": np.ones(24), "sold": LABELS}, verbose=0),
-     DataError, ("received 'area'", "Is 'aera' meant to be 'area'")),
+     DataError, ("received 'area'", "Did you mean 'aera'")),
     ("a column that is not there", lambda: lai.Dataset(good())["lable"], DataError,
      ("Did you mean 'label'",)),
     ("a field for a column that is not there",

@@ -185,7 +185,8 @@ def test_the_article_runs_shortened(
     assert source.count("epochs=10") == 1
     code = compile(source.replace("epochs=10", "epochs=1"), str(ARTICLE), "exec")
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(code, names)  # noqa: S102
+    with pytest.warns(lai.errors.LeptonWarning, match="random transforms"):
+        exec(code, names)  # noqa: S102
     accuracy = check_lines(capsys.readouterr().out, train=2000, test=500, epochs=1)
     assert 0.1 < accuracy < 0.7
     assert set(names["history"].history) >= {"loss", "accuracy", "val_loss", "val_accuracy"}
@@ -207,6 +208,7 @@ def test_the_article_runs_whole_and_unchanged(data_home: Path, tmp_path: Path) -
 
 @pytest.mark.long
 @pytest.mark.data
+@pytest.mark.filterwarnings("ignore:.*random transforms:lepton_ai.errors.LeptonWarning")
 @pytest.mark.parametrize(("transforms", "target"), [(True, 0.66), (False, 0.67)])
 def test_the_articles_network_reaches_its_target(
     transforms: bool, target: float, data_home: Path

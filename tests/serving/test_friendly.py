@@ -211,7 +211,7 @@ def test_csv_json_and_form_say_the_same(table: Any) -> None:
     [
         ("", "head line"),
         ("age,job\n", "at least one"),
-        ("age,jobs\n1,cook\n", "Did you mean 'jobs'"),
+        ("age,jobs\n1,cook\n", "Is 'jobs' meant to be 'job'"),
         ("age,job\n1\n", "line 2"),
         ("age,job\nold,cook\n", "'age'"),
         ("age,job\ninf,cook\n", "finite"),
