@@ -34,6 +34,10 @@ class Optimizer(ABC):
         """The constructor's arguments, as JSON values."""
         return dict(vars(self))
 
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({arguments})"
+
 
 def _groups(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
     """Matrices decay; biases, scales and other vectors do not."""
