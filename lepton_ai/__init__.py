@@ -18,6 +18,7 @@ _NAMES = {
     "Dataset": "data",
     "Task": "tasks",
     "Model": "models",
+    "Input": "layers",
     "Run": "training",
     "Service": "serving",
     # verbs, in flow order
@@ -25,12 +26,18 @@ _NAMES = {
     "clean": "quality",
     "train": "automl",
     "evaluate": "training",
+    "doctor": "training",
+    "find_learning_rate": "training",
+    "find_batch_size": "training",
     "explain": "explanation",
     "optimize": "optimization",
+    "to_onnx": "optimization",
     "report": "automl",
     "serve": "serving",
     "connect": "serving",
     "load": "models",
+    "LeptonClassifier": "models",
+    "LeptonRegressor": "models",
     # the rest
     "register": "registry",
     "LeptonError": "errors",
@@ -50,9 +57,13 @@ if TYPE_CHECKING:
     from lepton_ai.data import Field as Field
     from lepton_ai.errors import LeptonError as LeptonError
     from lepton_ai.explanation import explain as explain
+    from lepton_ai.layers import Input as Input
+    from lepton_ai.models import LeptonClassifier as LeptonClassifier
+    from lepton_ai.models import LeptonRegressor as LeptonRegressor
     from lepton_ai.models import Model as Model
     from lepton_ai.models import load as load
     from lepton_ai.optimization import optimize as optimize
+    from lepton_ai.optimization import to_onnx as to_onnx
     from lepton_ai.quality import check as check
     from lepton_ai.quality import clean as clean
     from lepton_ai.registry import register as register
@@ -61,7 +72,10 @@ if TYPE_CHECKING:
     from lepton_ai.serving import serve as serve
     from lepton_ai.tasks import Task as Task
     from lepton_ai.training import Run as Run
+    from lepton_ai.training import doctor as doctor
     from lepton_ai.training import evaluate as evaluate
+    from lepton_ai.training import find_batch_size as find_batch_size
+    from lepton_ai.training import find_learning_rate as find_learning_rate
     from lepton_ai.workspace import Workspace as Workspace
 
 

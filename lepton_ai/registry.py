@@ -115,7 +115,9 @@ def near_miss(name: str, options: Iterable[str]) -> str:
         " Did you mean 'accuracy'?"
     """
     plain = {_plain(option): option for option in options}
-    close = difflib.get_close_matches(_plain(str(name)), plain, n=1, cutoff=0.6)
+    wanted = _plain(str(name))
+    close = difflib.get_close_matches(wanted, plain, n=3, cutoff=0.6)
+    close.sort(key=lambda option: sorted(option) != sorted(wanted))  # swapped letters first
     return f" Did you mean {plain[close[0]]!r}?" if close else ""
 
 

@@ -29,6 +29,7 @@ from lepton_ai.automl.report_sections import (
 )
 from lepton_ai.data.dataset import as_dataset
 from lepton_ai.errors import ConfigError
+from lepton_ai.optimization import Report
 from lepton_ai.workspace.files import replace_text
 
 MOST_NAMED = 12
@@ -80,6 +81,9 @@ def report(
         sections["evaluation"] = evaluation_section(judged, words)
     sections["explanation"] = fragment_section("explanation", explanation, words)
     tried = optimization if optimization is not None else getattr(model, "optimization", None)
+    lineage = getattr(model, "lineage", None) or {}
+    if tried is None and "optimization" in lineage:
+        tried = Report.from_json(lineage["optimization"])
     sections["optimization"] = fragment_section("optimization", tried, words)
     sections["serving"] = serving_section(task, served, words)
     kept = {key: html for key, html in sections.items() if html}

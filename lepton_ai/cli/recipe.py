@@ -29,7 +29,7 @@ def network() -> Sequential:
     model.add(layers.Dense(128, activation="relu"))
     model.add(layers.Dense(10, activation="softmax"))
     model.compile(
-        optimizer=optimizers.SGD(0.05, momentum=0.9, weight_decay=1e-3),
+        optimizer=optimizers.SGD(0.05, momentum=0.9, weight_decay=1e-2),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
     )

@@ -232,7 +232,7 @@ class Tour:
             self.optimization = told = self.faster.optimization
             found["chosen"] = told.chosen
             if told.chosen is None:
-                found["line"] = self.words("not_optimized", reason=told.reason)
+                found["line"] = self.words("not_optimized", reason=told.why(self.words.language))
                 return
             chosen = told[told.chosen]
             found["line"] = self.words(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lepton_ai.data.column import Ragged, take
+from lepton_ai.data.decoding import decoded, kept_on_disk
 from lepton_ai.data.field import Field, Spec
 
 
@@ -47,6 +48,16 @@ class Encoded:
             return self.batch(np.arange(start, min(stop, len(self))))
         return plain
 
+    def example_bytes(self) -> int:
+        """The size of one example's tensors; ragged columns are not counted."""
+        plain = [c for c in self.columns.values() if isinstance(c, Tensor)]
+        return sum(c[:1].numel() * c.element_size() for c in plain)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether some column is read from the disk while it is used."""
+        return any(kept_on_disk(c) for c in self.columns.values())
+
     def lengths(self) -> np.ndarray | None:
         """How long each example is, where some column is ragged."""
         ragged = [c.lengths for c in self.columns.values() if isinstance(c, Ragged)]
@@ -63,7 +74,7 @@ def encode_inputs(
     """Encode the input columns, with the companions that their fields give."""
     encoded: dict[str, Tensor | Ragged] = {}
     for name, field in fields.items():
-        encoded[name] = field.to_tensor(columns[name], specs[name])
+        encoded[name] = decoded(field, columns[name], specs[name])
         for suffix, companion in field.companions(columns[name], specs[name]).items():
             encoded[f"{name}.{suffix}"] = companion
     return Encoded(encoded, {name: field.fill() for name, field in fields.items()})
@@ -77,16 +88,17 @@ def encode_targets(head: Any, specs: Mapping[str, Spec], columns: Mapping[str, A
 
 def training_order(
     count: int, *, seed: int, epoch: int, batch_size: int, lengths: np.ndarray | None,
-    least: int = 0,
+    least: int = 0, shuffle: bool = True,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Indices of the batches of one epoch; a function of the seed and the epoch only.
 
-    Examples of differing length are gathered with others of about their length, so that little of
-    a batch is filling. A last batch of fewer than ``least`` is left out, unless it is the only one.
+    Without ``shuffle`` they follow one another as they lie. Examples of differing length are
+    gathered with others of about their length, so that little of a batch is filling. A last batch
+    of fewer than ``least`` is left out, unless it is the only one.
     """
     rng = np.random.default_rng([seed & 0xFFFFFFFF, epoch, 7])
-    order = rng.permutation(count)
-    if lengths is None or count <= 2 * batch_size:
+    order = rng.permutation(count) if shuffle else np.arange(count)
+    if not shuffle or lengths is None or count <= 2 * batch_size:
         for start in range(0, count, batch_size):
             if start == 0 or count - start >= least:
                 yield order[start : start + batch_size]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -141,20 +141,20 @@ class PReLU(Layer):
     one slope per channel.
     """
 
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {"alpha_constraint": ("alpha",)}
     alpha: Tensor
 
     def __init__(
         self,
         alpha_initializer: str | dict = "zeros",
         alpha_regularizer: str | dict | None = None,
-        alpha_constraint: None = None,
+        alpha_constraint: str | dict | None = None,
         shared_axes: int | list[int] | tuple[int, ...] | None = None,
         **common: Any,
     ) -> None:
         super().__init__(alpha_constraint=alpha_constraint, **common)
         self.alpha_initializer = as_initializer(alpha_initializer, "alpha_initializer")
         self.alpha_regularizer = as_penalty(alpha_regularizer, "alpha_regularizer")
-        self.alpha_constraint = alpha_constraint
         axes = (shared_axes,) if isinstance(shared_axes, int) else shared_axes
         self.shared_axes = None if axes is None else tuple(axes)
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lepton_ai.errors import ConfigError, ShapeError
-from lepton_ai.layers.initializers import as_initializer
-from lepton_ai.layers.layer import Activated, Layer
-from lepton_ai.layers.layout import Shape, channels_last, choice, sizes
+from lepton_ai.layers.layer import Layer
+from lepton_ai.layers.layout import Shape, channels_last, sizes
 from lepton_ai.layers.lengths import within
-from lepton_ai.layers.nonlinearity import activated, as_activation
-from lepton_ai.layers.regularizers import as_penalty
+from lepton_ai.layers.nonlinearity import activated
 from lepton_ai.layers.weight import Weight
-from lepton_ai.layers.window import (
-    as_data_format,
-    as_image_row,
-    check_places,
-    from_image_row,
-    pad_same,
-    window_shape,
-    windows_within,
-)
+from lepton_ai.layers.window import Windowed, as_image_row, from_image_row, pad_same
 
 variants = ("Conv1D", "Conv2D", "Conv3D", "Convolution1D", "Convolution2D", "Convolution3D")
 
@@ -60,12 +50,14 @@ def convolve(
     return from_image_row(y) if steps else y
 
 
-class Convolution(Activated):
-    """What all convolutions share: arguments, padding, shapes and weights."""
+class Convolution(Windowed):
+    """What plain convolutions share: arguments, padding, shapes and weights."""
 
-    rank = 2
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {
+        "kernel_constraint": ("kernel",),
+        "bias_constraint": ("bias",),
+    }
     kernel: Tensor
-    bias: Tensor
 
     def __init__(
         self,
@@ -86,51 +78,42 @@ class Convolution(Activated):
     ) -> None:
         super().__init__(**common)
         self.filters = sizes(filters, 1, "filters")[0]
-        self.kernel_size = sizes(kernel_size, self.rank, "kernel_size")
-        self.strides = sizes(strides, self.rank, "strides")
         paddings = ("valid", "same", "causal") if self.rank == 1 else ("valid", "same")
-        self.padding = choice(padding, paddings, "padding")
-        self.data_format = as_data_format(data_format)
-        self.dilation_rate = sizes(dilation_rate, self.rank, "dilation_rate")
+        self.keep_window(kernel_size, strides, padding, dilation_rate, data_format, paddings)
         self.groups = sizes(groups, 1, "groups")[0]
-        self.activation = as_activation(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = as_initializer(kernel_initializer, "kernel_initializer")
-        self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
-        self.kernel_regularizer = as_penalty(kernel_regularizer, "kernel_regularizer")
-        self.bias_regularizer = as_penalty(bias_regularizer, "bias_regularizer")
+        self.keep(
+            activation=activation, use_bias=use_bias, kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+        )  # fmt: skip
         if self.filters % self.groups:
             raise ConfigError(
                 f"{type(self).__name__} expected filters to be a multiple of groups; received "
                 f"filters={filters} and groups={groups}."
             )
 
+    def outputs(self, inputs: int) -> int:
+        """One channel for each filter."""
+        return self.filters
+
     def infer(self, shape: Shape) -> Shape:
         """The places of the window, and ``filters`` channels."""
-        check_places(self, shape, self.rank)
+        inferred = super().infer(shape)
         if (shape[-1] or 0) % self.groups:
             raise ShapeError(
                 f"{self.title} expected channels that groups={self.groups} divides, received "
                 f"{shape}."
             )
-        return (*window_shape(self, shape, self.kernel_size, self.dilation_rate), self.filters)
+        return inferred
 
     def declare(self, shape: Shape) -> list[Weight]:
         """The kernel [places..., inputs, outputs] and the bias."""
         inputs = (shape[-1] or 0) // self.groups
-        found = [
-            Weight(
-                "kernel", (*self.kernel_size, inputs, self.filters), self.kernel_initializer,
-                kernel_inward, kernel_outward, self.kernel_regularizer,
-            )
-        ]  # fmt: skip
-        if self.use_bias:
-            found.append(
-                Weight(
-                    "bias", (self.filters,), self.bias_initializer, penalty=self.bias_regularizer
-                )
-            )
-        return found
+        kernel = Weight(
+            "kernel", (*self.kernel_size, inputs, self.filters), self.kernel_initializer,
+            kernel_inward, kernel_outward, self.kernel_regularizer,
+        )  # fmt: skip
+        return [kernel, *self.bias_weight(shape)]
 
     def linear(self, x: Tensor) -> Tensor:
         """The weighted sums before the activation."""
@@ -167,12 +150,6 @@ class Conv1D(Convolution):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The activation of :meth:`linear`."""
         return activated(self.activation, self.linear(x, lengths), fresh=True)
-
-    def lengths_after(self, lengths: Tensor | None) -> Tensor | None:
-        """How many places the window takes inside each sequence."""
-        if lengths is None:
-            return None
-        return windows_within(self, lengths, self.kernel_size[0], self.dilation_rate[0])
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:

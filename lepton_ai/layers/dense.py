@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
@@ -11,7 +11,7 @@ from lepton_ai.errors import ShapeError
 from lepton_ai.layers.initializers import as_initializer
 from lepton_ai.layers.layer import Activated, Layer
 from lepton_ai.layers.layout import Shape, sizes
-from lepton_ai.layers.nonlinearity import as_activation
+from lepton_ai.layers.nonlinearity import activated, as_activation
 from lepton_ai.layers.regularizers import as_penalty
 from lepton_ai.layers.weight import Weight
 
@@ -37,6 +37,10 @@ class Dense(Activated):
         torch.Size([2, 10])
     """
 
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {
+        "kernel_constraint": ("kernel",),
+        "bias_constraint": ("bias",),
+    }
     kernel: Tensor
     bias: Tensor
 
@@ -99,6 +103,14 @@ class Dense(Activated):
         """The weighted sums before the activation."""
         x = self.ready(x)
         return F.linear(x, self.kernel, self.bias if self.use_bias else None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation of :meth:`linear`; the steps of sequences as one long list of vectors."""
+        if self.activation != "relu" or x.ndim != 3:
+            return activated(self.activation, self.linear(x), fresh=True)
+        x = self.ready(x)
+        flat = F.linear(x.flatten(0, 1), self.kernel, self.bias if self.use_bias else None)
+        return flat.relu_().unflatten(0, x.shape[:2])
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from lepton_ai.errors import DataError, ShapeError
+from lepton_ai.errors import DataError, NotReadyError, ShapeError
 from lepton_ai.layers.initializers import as_initializer
 from lepton_ai.layers.layer import Layer
 from lepton_ai.layers.layout import Shape, sizes
 from lepton_ai.layers.regularizers import as_penalty
 from lepton_ai.layers.weight import Weight
 
-variants = ("Embedding", "PositionEmbedding", "TokenAndPositionEmbedding", "Masking")
+variants = (
+    "Embedding", "ReversibleEmbedding", "PositionEmbedding", "TokenAndPositionEmbedding", "Masking",
+)  # fmt: skip
 
 
 def lengths_of(inside: Tensor, title: str) -> Tensor:
@@ -49,6 +51,7 @@ class Embedding(Layer):
         torch.Size([1, 3, 16])
     """
 
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {"embeddings_constraint": ("embeddings",)}
     embeddings: Tensor
 
     def __init__(
@@ -57,7 +60,7 @@ class Embedding(Layer):
         output_dim: int,
         embeddings_initializer: str | dict = "uniform",
         embeddings_regularizer: str | dict | None = None,
-        embeddings_constraint: None = None,
+        embeddings_constraint: str | dict | None = None,
         mask_zero: bool = False,
         weights: np.ndarray | list | None = None,
         **common: Any,
@@ -69,7 +72,6 @@ class Embedding(Layer):
             embeddings_initializer, "embeddings_initializer"
         )
         self.embeddings_regularizer = as_penalty(embeddings_regularizer, "embeddings_regularizer")
-        self.embeddings_constraint = embeddings_constraint
         self.mask_zero = bool(mask_zero)
         self.weights = weights
 
@@ -136,6 +138,61 @@ class Embedding(Layer):
     def sample(cls) -> tuple[Layer, Shape]:
         """Sequences of seven numbers below 11."""
         return cls(11, 4), (7,)
+
+
+class ReversibleEmbedding(Embedding):
+    """An embedding that also gives the scores of all numbers for a vector: ``reverse=True``.
+
+    ``x @ embeddings.T`` for ``[batch, length, output_dim]`` (Press & Wolf 2017), or a kernel of its
+    own without ``tie_weights``. ``logit_soft_cap`` keeps scores within it by
+    ``cap * tanh(score / cap)``.
+
+    Example:
+        >>> layer = ReversibleEmbedding(9, 4)
+        >>> layer(layer(torch.tensor([[1, 2]])), reverse=True).shape
+        torch.Size([1, 2, 9])
+    """
+
+    reverse_embeddings: Tensor
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: str | dict = "uniform",
+        embeddings_regularizer: str | dict | None = None,
+        embeddings_constraint: str | dict | None = None,
+        mask_zero: bool = False,
+        logit_soft_cap: float | None = None,
+        weights: np.ndarray | list | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
+            embeddings_constraint, mask_zero, weights, **common,
+        )  # fmt: skip
+        self.tie_weights = bool(tie_weights)
+        self.logit_soft_cap = None if logit_soft_cap is None else float(logit_soft_cap)
+
+    def declare(self, shape: Shape) -> list[Weight]:
+        """The table, and the kernel of the way back where it is another."""
+        back = Weight(
+            "reverse_embeddings", (self.output_dim, self.input_dim), self.embeddings_initializer
+        )
+        return super().declare(shape) + [back] * (not self.tie_weights)
+
+    def forward(self, x: Tensor, reverse: bool = False) -> Tensor:
+        """The vectors of the numbers, or the scores of all numbers for vectors."""
+        if not reverse:
+            return super().forward(x)
+        if not self.built:
+            raise NotReadyError(
+                f"{self.title} has no weights yet. Type layer.build((length,)), or embed first."
+            )
+        y = x @ (self.embeddings.t() if self.tie_weights else self.reverse_embeddings)
+        cap = self.logit_soft_cap
+        return y if cap is None else cap * (y / cap).tanh()
 
 
 class PositionEmbedding(Layer):

@@ -17,36 +17,24 @@ the keyword ``lengths``, whole numbers ``[batch]``; values beyond a sequence's l
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lepton_ai.errors import ConfigError, NotReadyError, ShapeError
+from lepton_ai.errors import NotReadyError, ShapeError
+from lepton_ai.layers.arguments import Configured
+from lepton_ai.layers.constraints import Constraint, constrained
 from lepton_ai.layers.layout import Shape, Shapes, as_shape, is_shapes, shape_of
 from lepton_ai.layers.nonlinearity import activated
-from lepton_ai.layers.regularizers import penalty_of
+from lepton_ai.layers.regularizers import Activity, penalty_of
 from lepton_ai.layers.symbol import record, symbolic
 from lepton_ai.layers.weight import Weight
-from lepton_ai.registry import lookup, name_of, near_miss
-
-_COMMON = ("input_shape", "name", "trainable", "dtype")
-
-# Arguments of Keras that change nothing here (hints), or that are accepted only when unused.
-_HINTS = ("unroll", "use_cudnn", "flash_attention", "synchronized", "batch_size")
-_UNUSED = (
-    "activity_regularizer", "kernel_constraint", "bias_constraint", "recurrent_constraint",
-    "embeddings_constraint", "beta_constraint", "gamma_constraint", "alpha_constraint",
-    "depthwise_constraint", "pointwise_constraint", "lora_rank", "lora_alpha",
-    "quantization_config", "attention_axes", "sliding_window", "use_gate", "stateful", "renorm",
-    "sparse", "ragged", "optional", "autocast",
-)  # fmt: skip
 
 
-class Layer(nn.Module):
+class Layer(Configured):
     """Base of all layers: arguments, shapes, weights and lengths.
 
     Args:
@@ -55,33 +43,23 @@ class Layer(nn.Module):
         name: Name of the layer in its network.
         trainable: False keeps the weights as they are.
         dtype: Type of the weights, such as ``"float64"``; None is torch's default.
+        activity_regularizer: Penalty on the output, a part of :func:`penalty` while training.
 
     Raises:
         ConfigError: An argument that the layer does not have.
     """
 
-    takes_lengths: ClassVar[bool] = False
+    takes_lengths: bool = False
     draws: bool = False
     uses_batch_statistics: bool = False
 
-    def __init__(
-        self,
-        *,
-        input_shape: Shape | int | None = None,
-        name: str | None = None,
-        trainable: bool = True,
-        dtype: str | torch.dtype | None = None,
-        **unknown: Any,
-    ) -> None:
-        super().__init__()
-        self._refuse(unknown)
-        self.input_shape = None if input_shape is None else as_shape(input_shape)
-        self.name = name
-        self.trainable = bool(trainable)
-        self.dtype = _type_name(dtype)
+    def __init__(self, **common: Any) -> None:
+        super().__init__(**common)
         self.built = False
         self.input_shape_: Any = None
         self.output_shape_: Any = None
+        self._expected: tuple[int, int | None, int] | None = None
+        self._activity = Activity()
 
     # Shapes and weights
 
@@ -144,6 +122,7 @@ class Layer(nn.Module):
         if not self.built:
             self.create(shape, generator)
             self.input_shape_, self.output_shape_, self.built = shape, output, True
+            self._expected = None if is_shapes(shape) else self._expectation(cast("Shape", shape))
         elif self.decisive(shape) != self.decisive(self.input_shape_):
             raise ShapeError(
                 f"{self.title} expected inputs of shape {self.input_shape_}, for which it was "
@@ -152,46 +131,49 @@ class Layer(nn.Module):
             )
         return output
 
+    def _expectation(self, shape: Shape) -> tuple[int, int | None, int]:
+        """The number of axes, where the channels lie if weights depend on them, and how many."""
+        if not self.weighted or not shape or shape[-1] is None:
+            return len(shape) + 1, None, 0
+        return len(shape) + 1, (1 if len(shape) >= 3 else -1), shape[-1]
+
     def ready(self, x: Any) -> Any:
         """Check an input (build for it at the first call) and give it the type of the weights.
 
         Raises:
             ShapeError: The layer cannot take the shape of this input.
         """
-        if not self.built:
+        # What a built layer checks at each call was worked out once, since this runs for each
+        # layer of each batch: two numbers are compared, and the type of one weight.
+        if self._expected is not None and isinstance(x, Tensor):
+            axes, place, channels = self._expected
+            if not torch.jit.is_tracing() and (
+                x.ndim != axes or (place is not None and x.size(place) != channels)
+            ):
+                self._turn_down(x)
+        elif not self.built:
             device = x.device if isinstance(x, Tensor) else x[0].device
             self.build(shape_of(x) if isinstance(x, Tensor) else [shape_of(one) for one in x])
             self.to(device)
-        elif not torch.jit.is_tracing() and isinstance(x, Tensor):
-            self._check(x)
-        return self._cast(x)
+        for first in self._parameters.values():
+            if first is None or not isinstance(x, Tensor) or x.dtype is first.dtype:
+                return x
+            return self._cast(x, first.dtype)
+        return x
 
-    def _check(self, x: Tensor) -> None:
-        """Refuse a tensor whose number of axes or of channels is not what was built for."""
-        built = self.input_shape_
-        if x.ndim != len(built) + 1 or (
-            self.weighted and x.shape[1 if x.ndim >= 4 else -1] != built[-1]
-        ):
-            shape = shape_of(x)
-            self.infer(shape)
-            raise ShapeError(
-                f"{self.title} expected inputs of shape {built}, for which it was built; received "
-                f"{shape}."
-            )
+    def _turn_down(self, x: Tensor) -> None:
+        """Say why a tensor is not what the layer was built for."""
+        shape = shape_of(x)
+        self.infer(shape)
+        raise ShapeError(
+            f"{self.title} expected inputs of shape {self.input_shape_}, for which it was built; "
+            f"received {shape}."
+        )
 
-    def _cast(self, x: Any) -> Any:
-        first = next(iter(self._parameters.values()), None)
-        if first is None or not isinstance(x, Tensor) or x.dtype == first.dtype:
-            return x
+    def _cast(self, x: Tensor, type_: torch.dtype) -> Tensor:
         if x.dtype in (torch.float16, torch.bfloat16) and torch.is_autocast_enabled(x.device.type):
             return x  # mixed precision casts the weights itself
-        return x.to(first.dtype)
-
-    @property
-    def title(self) -> str:
-        """How messages speak of the layer."""
-        kind = type(self).__name__
-        return f"{kind} {self.name!r}" if self.name else kind
+        return x.to(type_)
 
     # Sequences of different lengths
 
@@ -208,59 +190,10 @@ class Layer(nn.Module):
             before = before[0]
         return lengths if len(after) >= 2 and after[0] == before[0] else None
 
-    # Arguments
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments as JSON values.
-
-        Example:
-            >>> from lepton_ai.layers.dense import Dense
-            >>> Dense.from_config(Dense(3, "relu").config()).units
-            3
-        """
-        return {name: _as_json(getattr(self, name)) for name in (*self._arguments(), *_COMMON)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """The layer with these arguments, not yet built."""
-        return cls(**{name: _from_json(value) for name, value in config.items()})
-
     @classmethod
     def sample(cls) -> tuple[Layer, Any]:
         """A small layer and an input shape for it: for tests, documentation and export."""
         raise NotImplementedError(f"{cls.__name__} shows no sample.")
-
-    @classmethod
-    def _arguments(cls) -> list[str]:
-        found = inspect.signature(cls.__init__).parameters.values()
-        return [p.name for p in found if p.name != "self" and p.kind is not p.VAR_KEYWORD]
-
-    def _refuse(self, unknown: dict[str, Any]) -> None:
-        for name, value in unknown.items():
-            if name in _HINTS or (name in _UNUSED and value in (None, False)):
-                continue
-            kind, known = type(self).__name__, [*self._arguments(), *_COMMON]
-            if name in _UNUSED:
-                raise ConfigError(
-                    f"{kind} does not support {name}={value!r}. Leave {name} out; {kind} takes "
-                    f"{', '.join(known)}."
-                )
-            raise ConfigError(
-                f"{kind} has no argument {name!r}.{near_miss(name, known)} "
-                f"It takes {', '.join(known)}."
-            )
-
-    def extra_repr(self) -> str:
-        """The arguments that differ from their defaults."""
-        parts = []
-        for p in inspect.signature(type(self).__init__).parameters.values():
-            value = getattr(self, p.name, p.default)
-            same = value == (p.default,) * len(value) if isinstance(value, tuple) else False
-            if p.name in ("self", "data_format") or isinstance(value, nn.Module):
-                continue
-            if p.kind is not p.VAR_KEYWORD and not same and value not in (p.default, "linear"):
-                parts.append(f"{p.name}={value!r}")
-        return ", ".join(parts)
 
     # Weights in Keras's layout
 
@@ -281,13 +214,7 @@ class Layer(nn.Module):
             NotReadyError: The layer is not built.
             ShapeError: Not the right number of arrays, or one of the wrong shape.
         """
-        self._require_built()
-        expected = [array.shape for array in self.keras_weights()]
-        received = [np.shape(array) for array in weights]
-        if expected != received:
-            raise ShapeError(
-                f"{self.title} expected weights of shapes {expected}, received {received}."
-            )
+        self._check_weights(weights)
         left = list(weights)
         with torch.no_grad():
             for weight in self._weights():
@@ -299,6 +226,15 @@ class Layer(nn.Module):
             child.load_keras_weights(left[:count])
             left = left[count:]
 
+    def _check_weights(self, weights: Sequence[np.ndarray]) -> None:
+        self._require_built()
+        expected = [array.shape for array in self.keras_weights()]
+        received = [np.shape(array) for array in weights]
+        if expected != received:
+            raise ShapeError(
+                f"{self.title} expected weights of shapes {expected}, received {received}."
+            )
+
     def _inner(self) -> list[Layer]:
         return [child for child in self.children() if isinstance(child, Layer)]
 
@@ -309,15 +245,40 @@ class Layer(nn.Module):
             )
 
     def penalty(self) -> Tensor | None:
-        """The regularisation penalty on this layer's own weights, or None."""
+        """The penalties on this layer's own weights and on its last output, or None."""
         terms = [penalty_of(getattr(self, w.name), w.penalty) for w in self._weights() if w.penalty]
+        if self.activity_regularizer is not None:
+            noted = self._activity.value
+            own = next(self.parameters(), torch.zeros(()))
+            terms.append(own.new_zeros(()) if noted is None else noted)
         return torch.stack(terms).sum() if terms else None
+
+    @property
+    def constraints(self) -> dict[str, Constraint]:
+        """The constraint of each weight that has one, by the names of the weights."""
+        given = {
+            weight: getattr(self, a) for a, names in self.constrains.items() for weight in names
+        }
+        return {weight: rule for weight, rule in given.items() if rule is not None}
+
+    @torch.no_grad()
+    def constrain(self) -> int:
+        """Bring the weights back to their constraints, in place; how many there are."""
+        rules = self.constraints
+        ruled = [w for w in self._weights() if w.name in rules] if rules else []
+        for weight in ruled:
+            held = getattr(self, weight.name)
+            held.copy_(weight.inward(constrained(weight.outward(held), rules[weight.name])))
+        return len(ruled)
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
         """Run the layer on tensors; on symbols, build it and give symbols."""
-        if symbolic(inputs):
+        if inputs and not isinstance(inputs[0], Tensor) and symbolic(inputs):
             return record(self, inputs, named)
-        return super().__call__(*inputs, **named)
+        y = self._wrapped_call_impl(*inputs, **named)  # what a module's own __call__ is
+        if self.activity_regularizer is not None and self.training and torch.is_grad_enabled():
+            self._activity.note(y, self.activity_regularizer)
+        return y
 
 
 class Activated(Layer):
@@ -345,6 +306,8 @@ class Activated(Layer):
 def penalty(network: nn.Module) -> Tensor | None:
     """The sum of the regularisation penalties of all layers inside, to add to the loss, or None.
 
+    Penalties on outputs are those of each layer's last call while training.
+
     Example:
         >>> from lepton_ai.layers.dense import Dense
         >>> layer = Dense(1, kernel_initializer="ones", kernel_regularizer={"l2": 0.5})
@@ -354,31 +317,3 @@ def penalty(network: nn.Module) -> Tensor | None:
     found = [m.penalty() for m in network.modules() if isinstance(m, Layer)]
     terms = [term for term in found if term is not None]
     return torch.stack(terms).sum() if terms else None
-
-
-def _type_name(dtype: str | torch.dtype | None) -> str | None:
-    if dtype is None:
-        return None
-    word = str(dtype).removeprefix("torch.")
-    if not isinstance(getattr(torch, word, None), torch.dtype):
-        known = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "uint8")
-        raise ConfigError(
-            f"dtype expected a type such as 'float32'; received {dtype!r}.{near_miss(word, known)}"
-        )
-    return word
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, Layer):
-        return {"layer": name_of("layers", type(value)), "config": value.config()}
-    if isinstance(value, tuple | list):
-        return [_as_json(item) for item in value]
-    return value
-
-
-def _from_json(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"layer", "config"}:
-        return lookup("layers", value["layer"]).from_config(value["config"])
-    if isinstance(value, list):
-        return tuple(_from_json(item) for item in value)
-    return value

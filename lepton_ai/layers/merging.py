@@ -9,11 +9,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lepton_ai.errors import ShapeError
+from lepton_ai.errors import ConfigError, ShapeError
 from lepton_ai.layers.layer import Layer
-from lepton_ai.layers.layout import Shape, Shapes, dimension, is_shapes
+from lepton_ai.layers.layout import (
+    Shape,
+    Shapes,
+    dimension,
+    from_written,
+    is_shapes,
+    to_written,
+)
 
-variants = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
+variants = (
+    "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot",
+)  # fmt: skip
 
 
 class Merge(Layer):
@@ -164,3 +173,89 @@ class Concatenate(Merge):
     def sample(cls) -> tuple[Layer, Shapes]:
         """Three and two channels."""
         return cls(), ((4, 5, 3), (4, 5, 2))
+
+
+class Dot(Merge):
+    """Products of two inputs summed along an axis of each, example by example.
+
+    ``axes`` is one axis for both, or one for each (0 is the batch). The output has the other axes
+    of the first input, then those of the second: ``(length, d)`` and ``(other, d)`` with ``axes=2``
+    give ``(length, other)``, two vectors one number. ``normalize`` divides by the lengths along
+    the axes first, so that the output is the cosine.
+
+    Example:
+        >>> Dot(axes=1, normalize=True)([torch.ones(1, 4), 2 * torch.ones(1, 4)])
+        tensor([[1.]])
+    """
+
+    def __init__(
+        self, axes: int | tuple[int, int] | list[int], normalize: bool = False, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        pair = (axes, axes) if isinstance(axes, int) else tuple(axes)
+        if len(pair) != 2 or any(isinstance(n, bool) or not isinstance(n, int) for n in pair):
+            raise ConfigError(
+                f"axes expected a whole number, or one for each input; received {axes!r}. "
+                f"Type for example Dot(axes=1)."
+            )
+        self.axes = axes if isinstance(axes, int) else pair
+        self.normalize = bool(normalize)
+
+    def check(self, shapes: Any) -> Shapes:
+        """Refuse anything but two shapes."""
+        if not is_shapes(shapes) or len(shapes) != 2:
+            raise ShapeError(
+                f"{self.title} expected two inputs, received {shapes}. Call it on a list: "
+                f"Dot(axes=1)([first, second])."
+            )
+        return shapes
+
+    def _places(self, ranks: tuple[int, int]) -> tuple[int, int]:
+        """The axis of each input, from 1 on."""
+        pair = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        first, second = (
+            axis % rank if -rank <= axis < rank else 0
+            for axis, rank in zip(pair, ranks, strict=True)
+        )
+        if first == 0 or second == 0:
+            raise ShapeError(
+                f"{self.title} expected axes of the inputs other than the batch (1 is the first), "
+                f"received axes={self.axes}."
+            )
+        return first, second
+
+    def infer(self, shape: Any) -> Shape:
+        """The other axes of both."""
+        one, other = self.check(shape)
+        first, second = self._places((len(one) + 1, len(other) + 1))
+        sizes = (one[first - 1], other[second - 1])
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ShapeError(
+                f"{self.title} expected as many values along axis {first} of the first input as "
+                f"along axis {second} of the second, received {shape}."
+            )
+        left = (*one[: first - 1], *one[first:], *other[: second - 1], *other[second:])
+        return left or (1,)
+
+    def merge(self, inputs: list[Tensor]) -> Tensor:
+        """The summed products."""
+        one, other = to_written(inputs[0]), to_written(inputs[1])
+        first, second = self._places((one.ndim, other.ndim))
+        one, other = one.movedim(first, -1), other.movedim(second, -1)
+        if self.normalize:
+            one = torch.nn.functional.normalize(one, dim=-1)
+            other = torch.nn.functional.normalize(other, dim=-1)
+        left, right = one.shape[1:-1], other.shape[1:-1]
+        count = one.shape[-1]
+        flat = (one.reshape(one.shape[0], -1, count), other.reshape(one.shape[0], -1, count))
+        y = flat[0] @ flat[1].transpose(1, 2)
+        return from_written(y.reshape(one.shape[0], *((*left, *right) or (1,))))
+
+    def lengths_after(self, lengths: Tensor | None) -> None:
+        """What were steps are no more."""
+        return
+
+    @classmethod
+    def sample(cls) -> tuple[Layer, Shapes]:
+        """Two short sequences of vectors."""
+        return cls(axes=2), ((5, 4), (3, 4))

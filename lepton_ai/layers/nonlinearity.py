@@ -35,10 +35,30 @@ _POINTWISE: dict[str, Callable[[Tensor], Tensor]] = {
     "softsign": F.softsign,
     "squareplus": lambda x: (x + torch.sqrt(x * x + 4)) / 2,
     "exponential": torch.exp,
+    "sparse_sigmoid": lambda x: (0.5 * (x + 1)).clamp(0, 1),
+    "sparse_plus": lambda x: torch.where(x < 1, 0.25 * (x.clamp(min=-1) + 1).square(), x),
 }
+
+
+def sparsemax(x: Tensor, dim: int) -> Tensor:
+    """The nearest point whose values are at least 0 and sum to 1 (Martins & Astudillo 2016).
+
+    Example:
+        >>> sparsemax(torch.tensor([1.0, 0.5, -1.0]), 0)
+        tensor([0.7500, 0.2500, 0.0000])
+    """
+    ranked = x.movedim(dim, -1).sort(-1, descending=True).values
+    places = torch.arange(1, ranked.shape[-1] + 1, device=x.device)
+    sums = ranked.cumsum(-1)
+    kept = (1 + places * ranked > sums).sum(-1, keepdim=True)
+    threshold = (sums.gather(-1, kept - 1) - 1) / kept
+    return (x - threshold.movedim(-1, dim)).clamp(min=0)
+
+
 _ALONG_CHANNELS: dict[str, Callable[..., Tensor]] = {
     "softmax": torch.softmax,
     "log_softmax": torch.log_softmax,
+    "sparsemax": sparsemax,
 }
 _ALSO = {"swish": "silu", "hard_swish": "hard_silu"}
 ACTIVATIONS = (*_POINTWISE, *_ALONG_CHANNELS, *_ALSO)
@@ -76,8 +96,10 @@ def as_activation(value: object, name: str = "activation") -> str:
 
 def activated(name: str, x: Tensor, *, fresh: bool = False) -> Tensor:
     """An activation of a tensor; ``fresh`` says that nobody else holds it, so it may be reused."""
+    if name == "linear":
+        return x
     if name in _ALONG_CHANNELS:
         return _ALONG_CHANNELS[name](x, dim=1 if x.ndim >= 4 else -1)
-    if name == "relu" and fresh:
-        return x.relu_()
+    if name == "relu" and fresh and not (x.requires_grad and x._is_view()):
+        return x.relu_()  # in place on a view, the way back would copy the whole three times
     return _POINTWISE[name](x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -22,6 +22,10 @@ variants = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
 class _Scaled(Layer):
     """What normalisations share: a learned scale ``gamma`` and a learned shift ``beta``."""
 
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {
+        "beta_constraint": ("beta",),
+        "gamma_constraint": ("gamma",),
+    }
     gamma: Tensor
     beta: Tensor
 

@@ -81,3 +81,11 @@ def normal(shape: Sequence[int], like: Tensor, seeded: Seeded) -> Tensor:
     device = like.device if source is None else source.device
     drawn = torch.empty(tuple(shape), dtype=like.dtype, device=device)
     return drawn.normal_(generator=source).to(like.device)
+
+
+def uniform(shape: Sequence[int], low: float, high: float, like: Tensor, seeded: Seeded) -> Tensor:
+    """Draws between two bounds, each as likely, with the type and device of ``like``."""
+    source = seeded.source()
+    device = like.device if source is None else source.device
+    drawn = torch.empty(tuple(shape), dtype=like.dtype, device=device)
+    return drawn.uniform_(low, high, generator=source).to(like.device)

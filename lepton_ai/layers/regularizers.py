@@ -62,3 +62,26 @@ def penalty_of(weight: Tensor, penalty: Penalty) -> Tensor:
     if penalty.get("l2"):
         total = total + penalty["l2"] * weight.square().sum()
     return total
+
+
+class Activity:
+    """The penalty on what a layer gave last while training; a copy of the layer starts without."""
+
+    def __init__(self) -> None:
+        self.value: Tensor | None = None
+
+    def note(self, outputs: object, penalty: Penalty) -> None:
+        """Keep the penalty on the outputs of one call, averaged over the batch as in Keras."""
+        found = [outputs] if isinstance(outputs, Tensor) else outputs
+        terms = [
+            penalty_of(one, penalty) / max(one.shape[0], 1)
+            for one in (found if isinstance(found, list | tuple) else ())
+            if isinstance(one, Tensor)
+        ]
+        self.value = sum(terms[1:], terms[0]) if terms else None
+
+    def __deepcopy__(self, memo: dict) -> Activity:
+        return Activity()
+
+    def __getstate__(self) -> dict:
+        return {"value": None}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from lepton_ai.layers.convolution import convolve, kernel_inward, kernel_outward
-from lepton_ai.layers.initializers import as_initializer
-from lepton_ai.layers.layer import Activated, Layer
-from lepton_ai.layers.layout import Shape, channels_last, choice, sizes
-from lepton_ai.layers.nonlinearity import as_activation
-from lepton_ai.layers.regularizers import as_penalty
+from lepton_ai.layers.layer import Layer
+from lepton_ai.layers.layout import Shape, channels_last, sizes
 from lepton_ai.layers.weight import Weight
-from lepton_ai.layers.window import as_data_format, check_places, window_shape, windows_within
+from lepton_ai.layers.window import Windowed
 
-variants = ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D")
+variants = (
+    "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+    "SeparableConvolution1D", "SeparableConvolution2D",
+)  # fmt: skip
 
 
 def depthwise_inward(kernel: Tensor) -> Tensor:
@@ -36,41 +36,17 @@ class _DepthwiseOutward:
         return apart.permute(*range(2, apart.ndim), 0, 1).contiguous()
 
 
-class _ByChannel(Activated):
+class _ByChannel(Windowed):
     """What these convolutions share."""
 
-    rank = 2
     kernel: Tensor
     depthwise_kernel: Tensor
     pointwise_kernel: Tensor
-    bias: Tensor
-    depthwise_initializer: str | dict
-    depthwise_regularizer: dict[str, float] | None
-    bias_initializer: str | dict
-    bias_regularizer: dict[str, float] | None
-
-    def _store(
-        self, kernel_size: Any, strides: Any, padding: str, depth_multiplier: int,
-        data_format: str | None, dilation_rate: Any, activation: Any, use_bias: bool,
-    ) -> None:  # fmt: skip
-        self.kernel_size = sizes(kernel_size, self.rank, "kernel_size")
-        self.strides = sizes(strides, self.rank, "strides")
-        self.padding = choice(padding, ("valid", "same"), "padding")
-        self.depth_multiplier = sizes(depth_multiplier, 1, "depth_multiplier")[0]
-        self.data_format = as_data_format(data_format)
-        self.dilation_rate = sizes(dilation_rate, self.rank, "dilation_rate")
-        self.activation = as_activation(activation)
-        self.use_bias = bool(use_bias)
+    depth_multiplier: int
 
     def outputs(self, inputs: int) -> int:
-        """The channels of the output."""
+        """So many channels for each."""
         return inputs * self.depth_multiplier
-
-    def infer(self, shape: Shape) -> Shape:
-        """The places of the window, and the channels of the output."""
-        check_places(self, shape, self.rank)
-        places = window_shape(self, shape, self.kernel_size, self.dilation_rate)
-        return (*places, self.outputs(shape[-1] or 0))
 
     def depthwise(self, shape: Shape, name: str) -> Weight:
         """The kernel that treats each channel by itself."""
@@ -80,22 +56,10 @@ class _ByChannel(Activated):
             depthwise_inward, _DepthwiseOutward(inputs), self.depthwise_regularizer,
         )  # fmt: skip
 
-    def bias_weight(self, shape: Shape) -> list[Weight]:
-        """The bias, where there is one."""
-        size = (self.outputs(shape[-1] or 0),)
-        bias = Weight("bias", size, self.bias_initializer, penalty=self.bias_regularizer)
-        return [bias] * self.use_bias
-
     def by_channel(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         """Each channel convolved with its own kernels."""
         groups = x.shape[-1] if self.rank == 1 else x.shape[1]
         return convolve(x, kernel, bias, self.strides, self.padding, self.dilation_rate, groups)
-
-    def lengths_after(self, lengths: Tensor | None) -> Tensor | None:
-        """How many places the window takes inside each sequence."""
-        if lengths is None or self.rank != 1:
-            return None
-        return windows_within(self, lengths, self.kernel_size[0], self.dilation_rate[0])
 
     @classmethod
     def sample(cls) -> tuple[Layer, Shape]:
@@ -107,6 +71,11 @@ class _ByChannel(Activated):
 
 
 class _Depthwise(_ByChannel):
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {
+        "depthwise_constraint": ("kernel",),
+        "bias_constraint": ("bias",),
+    }
+
     def __init__(
         self,
         kernel_size: int | tuple[int, ...],
@@ -124,14 +93,13 @@ class _Depthwise(_ByChannel):
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self._store(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate,
-            activation, use_bias,
+        self.keep_window(kernel_size, strides, padding, dilation_rate, data_format)
+        self.depth_multiplier = sizes(depth_multiplier, 1, "depth_multiplier")[0]
+        self.keep(
+            activation=activation, use_bias=use_bias, depthwise_initializer=depthwise_initializer,
+            bias_initializer=bias_initializer, depthwise_regularizer=depthwise_regularizer,
+            bias_regularizer=bias_regularizer,
         )  # fmt: skip
-        self.depthwise_initializer = as_initializer(depthwise_initializer, "depthwise_initializer")
-        self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
-        self.depthwise_regularizer = as_penalty(depthwise_regularizer, "depthwise_regularizer")
-        self.bias_regularizer = as_penalty(bias_regularizer, "bias_regularizer")
 
     def declare(self, shape: Shape) -> list[Weight]:
         """The kernel and the bias."""
@@ -144,6 +112,12 @@ class _Depthwise(_ByChannel):
 
 
 class _Separable(_ByChannel):
+    constrains: ClassVar[dict[str, tuple[str, ...]]] = {
+        "depthwise_constraint": ("depthwise_kernel",),
+        "pointwise_constraint": ("pointwise_kernel",),
+        "bias_constraint": ("bias",),
+    }
+
     def __init__(
         self,
         filters: int,
@@ -165,16 +139,14 @@ class _Separable(_ByChannel):
     ) -> None:
         super().__init__(**common)
         self.filters = sizes(filters, 1, "filters")[0]
-        self._store(
-            kernel_size, strides, padding, depth_multiplier, data_format, dilation_rate,
-            activation, use_bias,
+        self.keep_window(kernel_size, strides, padding, dilation_rate, data_format)
+        self.depth_multiplier = sizes(depth_multiplier, 1, "depth_multiplier")[0]
+        self.keep(
+            activation=activation, use_bias=use_bias, depthwise_initializer=depthwise_initializer,
+            pointwise_initializer=pointwise_initializer, bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer,
+            pointwise_regularizer=pointwise_regularizer, bias_regularizer=bias_regularizer,
         )  # fmt: skip
-        self.depthwise_initializer = as_initializer(depthwise_initializer, "depthwise_initializer")
-        self.pointwise_initializer = as_initializer(pointwise_initializer, "pointwise_initializer")
-        self.bias_initializer = as_initializer(bias_initializer, "bias_initializer")
-        self.depthwise_regularizer = as_penalty(depthwise_regularizer, "depthwise_regularizer")
-        self.pointwise_regularizer = as_penalty(pointwise_regularizer, "pointwise_regularizer")
-        self.bias_regularizer = as_penalty(bias_regularizer, "bias_regularizer")
 
     def outputs(self, inputs: int) -> int:
         """The channels of the output."""
@@ -220,3 +192,6 @@ class SeparableConv1D(_Separable):
 
 class SeparableConv2D(_Separable):
     """A depthwise convolution over images, then a mix of the channels (Chollet 2017)."""
+
+
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D

@@ -14,7 +14,10 @@ from lepton_ai.layers.layout import Shape
 from lepton_ai.layers.weight import Weight
 from lepton_ai.layers.window import as_image_row, check_places, from_image_row
 
-variants = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+variants = (
+    "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose",
+    "Convolution1DTranspose", "Convolution2DTranspose", "Convolution3DTranspose",
+)  # fmt: skip
 
 _SPREAD = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
@@ -75,7 +78,7 @@ class _Transposed(Convolution):
             "kernel", (*self.kernel_size, self.filters, shape[-1] or 0), self.kernel_initializer,
             kernel_inward, kernel_outward, self.kernel_regularizer,
         )  # fmt: skip
-        return [kernel, *super().declare(shape)[1:]]
+        return [kernel, *self.bias_weight(shape)]
 
     def linear(self, x: Tensor) -> Tensor:
         """The weighted sums before the activation."""
@@ -171,3 +174,7 @@ class Conv3DTranspose(_Transposed):
     def sample(cls) -> tuple[Layer, Shape]:
         """A small volume, doubled."""
         return cls(4, 2, 2), (2, 3, 4, 3)
+
+
+Convolution1DTranspose, Convolution2DTranspose = Conv1DTranspose, Conv2DTranspose
+Convolution3DTranspose = Conv3DTranspose

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from lepton_ai.errors import ConfigError, ShapeError
-from lepton_ai.layers.layer import Layer
-from lepton_ai.layers.layout import Shape, choice
+from lepton_ai.layers.layer import Activated, Layer
+from lepton_ai.layers.layout import Shape, choice, sizes
+from lepton_ai.layers.weight import Weight
 
 _EXAMPLES = {
     1: ("sequences (length, features)", "(100, 16)"),
@@ -126,3 +128,45 @@ def windows_within(layer: Any, lengths: Tensor, size: int, dilation: int = 1) ->
     if layer.padding != "valid":
         return (lengths + stride - 1) // stride
     return ((lengths - (size - 1) * dilation - 1) // stride + 1).clamp(min=0)
+
+
+class Windowed(Activated):
+    """What all convolutions share: the window's arguments, the bias and the lengths."""
+
+    rank = 2
+    bias: Tensor
+
+    def keep_window(
+        self, kernel_size: Any, strides: Any, padding: str, dilation_rate: Any,
+        data_format: str | None, paddings: Sequence[str] = ("valid", "same"),
+    ) -> None:  # fmt: skip
+        """Store the arguments of the window, one number for each axis."""
+        self.kernel_size = sizes(kernel_size, self.rank, "kernel_size")
+        self.strides = sizes(strides, self.rank, "strides")
+        self.padding = choice(padding, paddings, "padding")
+        self.data_format = as_data_format(data_format)
+        self.dilation_rate = sizes(dilation_rate, self.rank, "dilation_rate")
+
+    def outputs(self, inputs: int) -> int:
+        """The channels of the output."""
+        raise NotImplementedError
+
+    def infer(self, shape: Shape) -> Shape:
+        """The places of the window, and the channels of the output."""
+        check_places(self, shape, self.rank)
+        places = window_shape(self, shape, self.kernel_size, self.dilation_rate)
+        return (*places, self.outputs(shape[-1] or 0))
+
+    def bias_weight(self, shape: Shape) -> list[Weight]:
+        """The bias, where there is one."""
+        size = (self.outputs(shape[-1] or 0),)
+        bias = Weight("bias", size, self.bias_initializer, penalty=self.bias_regularizer)
+        return [bias] * self.use_bias
+
+    use_bias: bool
+
+    def lengths_after(self, lengths: Tensor | None) -> Tensor | None:
+        """How many places the window takes inside each sequence."""
+        if lengths is None or self.rank != 1:
+            return None
+        return windows_within(self, lengths, self.kernel_size[0], self.dilation_rate[0])

@@ -13,7 +13,7 @@ from lepton_ai.layers.gated import LSTM
 from lepton_ai.layers.layer import Layer
 from lepton_ai.layers.layout import Shape, choice, from_written, is_shapes, to_written
 from lepton_ai.layers.lengths import within
-from lepton_ai.layers.recurrent import Recurrent, reversed_within
+from lepton_ai.layers.reading import Reading, reversed_within, telling, wide
 
 variants = ("Bidirectional", "TimeDistributed")
 
@@ -33,21 +33,21 @@ class Bidirectional(Layer):
 
     def __init__(
         self,
-        layer: Recurrent,
+        layer: Reading,
         merge_mode: str | None = "concat",
         weights: None = None,
-        backward_layer: Recurrent | None = None,
+        backward_layer: Reading | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        if not isinstance(layer, Recurrent) or layer.go_backwards:
+        if not isinstance(layer, Reading) or layer.go_backwards:
             raise ConfigError(
                 f"Bidirectional expected a recurrent layer that reads forwards, received {layer}. "
                 f"Type for example Bidirectional(LSTM(64))."
             )
         if backward_layer is None:
             backward_layer = type(layer).from_config({**layer.config(), "go_backwards": True})
-        if not isinstance(backward_layer, Recurrent) or not backward_layer.go_backwards:
+        if not isinstance(backward_layer, Reading) or not backward_layer.go_backwards:
             raise ConfigError(
                 f"backward_layer expected a recurrent layer that reads backwards, received "
                 f"{backward_layer}. Type for example backward_layer=GRU(64, go_backwards=True)."
@@ -61,9 +61,10 @@ class Bidirectional(Layer):
         self.forward_layer = layer
         self.backward_layer = backward_layer
         self.draws = layer.draws or backward_layer.draws
+        self.uses_batch_statistics = layer.uses_batch_statistics
 
     @property
-    def layer(self) -> Recurrent:
+    def layer(self) -> Reading:
         """The layer that reads forwards."""
         return self.forward_layer
 
@@ -96,31 +97,41 @@ class Bidirectional(Layer):
         initial_state: Sequence[Tensor] | None = None,
     ) -> Any:
         """The joined output; with ``return_state`` a list of it and the states of both."""
-        self.ready(x)
+        x = self.ready(x)
+        layer, twin = self.forward_layer, self.backward_layer
+        x = layer.to_steps(layer.ready(x))
+        lengths = telling(lengths, x.shape[1])
         first = second = None
         if initial_state is not None:
             half = len(initial_state) // 2
             first, second = initial_state[:half], initial_state[half:]
-        layer, twin = self.forward_layer, self.backward_layer
-        ahead, states = layer.scan(layer.ready(x), lengths, first)
-        back, last_states = twin.scan(twin.ready(x), lengths, second)
+        ahead, states = layer.scan(x, lengths, first)
+        back, last_states = twin.scan(x, lengths, second)
         if layer.return_sequences:
             back = reversed_within(back, lengths)
             if lengths is not None:
-                outside = ~within(lengths, x.shape[1]).unsqueeze(-1)
-                ahead, back = ahead.masked_fill(outside, 0.0), back.masked_fill(outside, 0.0)
+                inside = wide(within(lengths, x.shape[1]), ahead)
+                ahead, back = ahead.masked_fill(~inside, 0.0), back.masked_fill(~inside, 0.0)
+            ahead, back = layer.from_steps(ahead), layer.from_steps(back)
         else:
-            ahead, back = states[0], last_states[0]
+            ahead, back = layer.last(ahead, lengths, states), twin.last(back, lengths, last_states)
+            ahead, back = layer.from_step(ahead), layer.from_step(back)
         y = self._joined(ahead, back)
         if not layer.return_state:
             return y
-        return [*(y if isinstance(y, list) else [y]), *states, *last_states]
+        ends = [layer.from_step(state) for state in (*states, *last_states)]
+        return [*(y if isinstance(y, list) else [y]), *ends]
+
+    def reset_states(self) -> None:
+        """Start the next batch from zeros, where the layers are stateful."""
+        self.forward_layer.reset_states()
+        self.backward_layer.reset_states()
 
     def _joined(self, ahead: Tensor, back: Tensor) -> Tensor | list[Tensor]:
         if self.merge_mode is None:
             return [ahead, back]
         if self.merge_mode == "concat":
-            return torch.cat([ahead, back], -1)
+            return torch.cat([ahead, back], 1 if ahead.ndim >= 4 else -1)
         if self.merge_mode == "mul":
             return ahead * back
         total = ahead + back

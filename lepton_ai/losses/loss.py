@@ -16,6 +16,9 @@ from torch import Tensor
 from lepton_ai import registry
 from lepton_ai.errors import ConfigError
 
+EPSILON = 1e-7
+"""What keeps logarithms and divisions finite, as in Keras."""
+
 
 class Loss(ABC):
     """A loss; constructors only store their arguments.
@@ -29,7 +32,8 @@ class Loss(ABC):
         Sum of the loss and count of what it sums over, for each example: ``[N]`` and ``[N]``.
     """
 
-    joint: ClassVar[bool] = False
+    joint: bool = False
+    """Whether it couples the examples of a batch, which then cannot be split or weighed."""
     classes: ClassVar[bool] = False
     """Whether it judges classes (and not quantities)."""
     from_logits: bool = False
@@ -40,7 +44,7 @@ class Loss(ABC):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, as JSON values."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "joint"}
 
     def to_config(self) -> dict[str, Any]:
         """The loss as JSON: its registered name and its arguments."""
@@ -68,6 +72,13 @@ def activate(logits: Tensor, activation: str) -> Tensor:
     return _ACTIVATIONS[activation](logits)
 
 
+def probabilities(logits: Tensor, activation: str, from_logits: bool) -> Tensor:
+    """What the network says of each class; with ``from_logits`` the softmax (one unit: sigmoid)."""
+    if from_logits and activation == "linear":
+        return activate(logits, "softmax" if logits.shape[-1] > 1 else "sigmoid")
+    return activate(logits, activation)
+
+
 def log_probabilities(logits: Tensor, activation: str, from_logits: bool) -> Tensor:
     """Logarithms of class probabilities over the last axis, computed stably.
 
@@ -79,5 +90,20 @@ def log_probabilities(logits: Tensor, activation: str, from_logits: bool) -> Ten
         logs = F.logsigmoid(logits)
         return logs - torch.logsumexp(logs, dim=-1, keepdim=True)
     shares = activate(logits, activation)
-    shares = shares / shares.sum(dim=-1, keepdim=True)
-    return shares.clamp(1e-7, 1 - 1e-7).log()
+    total = shares.sum(dim=-1, keepdim=True)
+    shares = shares / torch.where(total == 0, torch.ones_like(total), total)
+    return shares.clamp(EPSILON, 1 - EPSILON).log()
+
+
+def per_example(values: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Sum of what each example holds, and how much of it counts (all, without ``counted``)."""
+    rows = values.flatten(1) if values.ndim > 1 else values.unsqueeze(1)
+    if counted is None:
+        return rows.sum(1), rows.new_full((len(rows),), rows.shape[1])
+    marks = counted.flatten(1) if counted.ndim > 1 else counted.unsqueeze(1)
+    return rows.sum(1), marks.sum(1).to(rows.dtype)
+
+
+def of_batch(value: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """One figure of a whole batch, as the loss of each of its examples."""
+    return value.expand(size), value.new_ones(size)

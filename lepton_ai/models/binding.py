@@ -82,43 +82,94 @@ class Whole(Backbone):
     """A network of the user's own, any ``nn.Module``, in the place of a backbone.
 
     A single input is handed over as it is; several as a dict by name.
+
+    Args:
+        module: The network.
+        names: The inputs of the task, in order.
+        give: What kind of features it gives.
+        reads: What the module calls its inputs, in the same order; ``None``: as the task does.
+        outputs: The outputs of the task, where the module gives them all.
     """
 
     expects = ("*",)
     gives = ("raw", "pooled", "sequence", "maps")
 
-    def __init__(self, module: nn.Module, names: list[str], give: str = "raw") -> None:
+    def __init__(
+        self, module: nn.Module, names: list[str], give: str = "raw", *,
+        reads: list[str] | None = None, outputs: list[str] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.module, self.names, self.give = module, names, give
+        self.reads = dict(zip(names, reads or names, strict=True))
+        self.outputs = outputs or []
+        self.takes_lengths = "lengths" in signature(module.forward).parameters
 
     def stem(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: inputs[name] for name in self.names}
 
     def features(self, stem: dict[str, Tensor], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        given = stem[self.names[0]] if len(self.names) == 1 else stem
-        lengths = inputs.get(f"{self.names[0]}.lengths")
-        if lengths is not None and "lengths" in signature(self.module.forward).parameters:
+        given: Any = {self.reads[name]: stem[name] for name in self.names}
+        lengths: Any = {
+            self.reads[name]: inputs[f"{name}.lengths"]
+            for name in self.names if f"{name}.lengths" in inputs
+        }  # fmt: skip
+        if len(self.names) == 1:
+            given, lengths = stem[self.names[0]], next(iter(lengths.values()), None)
+        if self.takes_lengths and lengths is not None and len(lengths):
             out = self.module(given, lengths=lengths)
         else:
             out = self.module(given)
+        if len(self.outputs) > 1:
+            return self._by_name(out)
         features = {self.give: out}
         if self.give == "sequence":
             features["lengths"] = inputs[f"{self.names[0]}.lengths"]
         return features
 
-    def measure(self, inputs: dict[str, Tensor]) -> None:
-        """Find the width of its features by running it on some inputs."""
+    def _by_name(self, out: Any) -> dict[str, Tensor]:
+        """Several outputs by the names of the task; a list comes in their order."""
+        kind, names = type(self.module).__name__, self.outputs
+        if isinstance(out, (list, tuple)) and len(out) == len(names):
+            return dict(zip(names, out, strict=True))
+        if isinstance(out, dict) and set(names) <= set(out):
+            return {name: out[name] for name in names}
+        if isinstance(out, dict) and len(out) == len(names):
+            return dict(zip(names, out.values(), strict=True))
+        count = len(out) if isinstance(out, (list, tuple, dict)) else 1
+        raise ConfigError(
+            f"Expected {kind} to give the {len(names)} outputs {', '.join(names)}; it gives "
+            f"{count}. Return a dict by these names."
+        )
+
+    def measure(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Find the width of its features by running it on some inputs; gives what came out.
+
+        Raises:
+            ConfigError: It cannot run on them, or does not return tensors.
+        """
         was = self.module.training
         self.module.eval()
-        with torch.no_grad():
-            out = self.forward(inputs)[self.give]
-        self.module.train(was)
-        if not isinstance(out, Tensor):
+        try:
+            with torch.no_grad():
+                found = self.forward(inputs)
+        except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+            shapes = ", ".join(f"{name} {list(inputs[name].shape)}" for name in self.names)
             raise ConfigError(
-                f"Expected {type(self.module).__name__} to return a tensor; received "
-                f"{type(out).__name__}."
-            )
-        self.width = out.shape[1] if self.give == "maps" else out.shape[-1]
+                f"Expected {type(self.module).__name__} to run on {shapes}; it stopped with: "
+                f"{str(error).splitlines()[0] if str(error) else repr(error)}."
+            ) from error
+        finally:
+            self.module.train(was)
+        for out in found.values():
+            if not isinstance(out, Tensor):
+                raise ConfigError(
+                    f"Expected {type(self.module).__name__} to return a tensor; received "
+                    f"{type(out).__name__}."
+                )
+        if self.give in found and found[self.give].ndim > 1:
+            out = found[self.give]
+            self.width = out.shape[1] if self.give == "maps" else out.shape[-1]
+        return found
 
 
 def field_names(fields: dict[str, Field]) -> str:

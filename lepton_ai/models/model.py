@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lepton_ai import registry
-from lepton_ai.callbacks.callback import Callback
-from lepton_ai.data.column import item
 from lepton_ai.data.dataset import Dataset, as_dataset
-from lepton_ai.data.encoding import encode_inputs
 from lepton_ai.data.field import Spec
 from lepton_ai.errors import ConfigError, NotReadyError
-from lepton_ai.models import binding, intake
+from lepton_ai.heads.head import Head
+from lepton_ai.layers.symbol import symbolic
+from lepton_ai.models import assembling, binding, subclassing
 from lepton_ai.models.backbones.backbone import Backbone
-from lepton_ai.models.predicting import predict_columns
+from lepton_ai.models.compiling import Compiled
+from lepton_ai.models.entry import Entry
+from lepton_ai.models.fitting import Fitted
+from lepton_ai.models.gathering import Given
+from lepton_ai.models.layering import Layered, hold_still
+from lepton_ai.models.predicting import Predicted
+from lepton_ai.models.transferring import Inherited, Transferred
+from lepton_ai.models.wiring import wire
+from lepton_ai.tasks.supervised import Supervised
 from lepton_ai.tasks.task import Task
-from lepton_ai.training.run import Run, start_run
-from lepton_ai.training.trainer import Settings, Trainer
+from lepton_ai.training.run import Run
 
 variants = {"model": "Model"}
 
 
-class Model(nn.Module):
+class Model(Compiled, Fitted, Predicted, Layered, Transferred, nn.Module):
     """A network bound to a task; fit it, predict with it, save it.
+
+    ``Model(inputs=..., outputs=...)`` makes a network of layers called on
+    :func:`~lepton_ai.layers.symbol.Input` (see :class:`~lepton_ai.models.functional.Functional`).
+    A class of your own with ``call(self, x)`` (or ``forward``) is a network itself; it is compiled,
+    or handed a task by ``super().__init__(task=...)``.
 
     Args:
         network: Name of a backbone (``"convnet"``), an ``nn.Module`` of your own, or ``None`` for
             the task's usual one.
-        task: What is asked: a task, or its name.
+        task: What is asked: a task, or its name; ``None`` when it will be compiled.
         arguments: What the backbone takes (``filters=(32, 64)``).
 
     Raises:
@@ -49,6 +58,25 @@ class Model(nn.Module):
         >>> sorted(model.predict({"image": pictures[:2]}))
         ['label', 'label.scores']
     """
+
+    def __new__(cls, *args: Any, **named: Any) -> Any:
+        """``Model(inputs=..., outputs=...)`` is a :class:`Functional`."""
+        if cls is Model and ("inputs" in named or "outputs" in named or symbolic(args)):
+            from lepton_ai.models.functional import Functional
+
+            cls = Functional
+        made = super().__new__(cls)
+        if hasattr(cls, "call"):
+            vars(made)["_made_with"] = (args, named)
+        return made
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        """``forward`` of a class of one's own is its ``call``: ours works on encoded columns."""
+        super().__init_subclass__(**named)
+        if "forward" in vars(cls):
+            if "call" not in vars(cls):
+                cls.call = vars(cls)["forward"]  # type: ignore[unresolved-attribute]
+            delattr(cls, "forward")
 
     def __init__(
         self, network: str | nn.Module | None = None, task: Task | str | None = None,
@@ -73,9 +101,15 @@ class Model(nn.Module):
         self.given = network if isinstance(network, nn.Module) else None
         self.backbone = network if isinstance(network, str) else None
         self.arguments = arguments
+        self.name = type(self).__name__.lower()
         self.specs: dict[str, Spec] = {}
         self.network: Any = None
         self.head: Any = None
+        self.compiled: dict[str, Any] | None = None
+        self.learning_rates: dict[str, float] = {}
+        self._wishes: list[Any] = []
+        self._entries: dict[str, Entry] = {}
+        self.inherited: Inherited | None = None
         self.run: Run | None = None
         self.seed = 0
         self.lineage: dict[str, Any] = {}
@@ -84,6 +118,14 @@ class Model(nn.Module):
         self.engine: Any = None
         """Answers in the place of the network where the model was optimised: a callable from
         encoded columns to outputs, with a ``name``."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("network", "head") and not isinstance(value, (Backbone, Head, type(None))):
+            raise ConfigError(
+                f"Expected another name for a layer than {name!r}, which models keep for "
+                f"themselves. Type: self.{'body' if name == 'network' else 'top'} = ..."
+            )
+        super().__setattr__(name, value)
 
     # -- what it is ------------------------------------------------------------------------
 
@@ -127,6 +169,34 @@ class Model(nn.Module):
         """Where its parameters are."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
 
+    # -- what a network says of itself; Sequential and Functional say more -------------------
+
+    def entries(self) -> dict[str, Entry]:
+        """What the network reads, by the names of its inputs; empty when it does not say."""
+        return dict(getattr(self.given, "entries", {}))
+
+    def output_names(self) -> list[str]:
+        """The names of what the network gives; empty when it does not say."""
+        return list(getattr(self.given, "outputs", []))
+
+    def ends(self) -> list[str]:
+        """The last activation of each output, where it is left to the loss; empty: unknown."""
+        return list(getattr(self.given, "activations", {}).values())
+
+    def module(self) -> nn.Module | None:
+        """The network where it is the user's own; ``None`` for a backbone by its name."""
+        if self.given is None and hasattr(self, "call"):
+            return subclassing.Called(self)
+        return self.given
+
+    # -- binding ---------------------------------------------------------------------------
+
+    def meet(self, given: Given) -> None:
+        """Let a compiled task see the first data: which columns go in, which come out."""
+        task = self.task
+        if isinstance(task, Supervised) and not task.wired and not self.bound:
+            wire(task, given, self.entries(), self.output_names())
+
     def bind(self, data: Any, *, seed: int | None = None) -> Model:
         """Meet training data: learn encodings and classes, then build network and head.
 
@@ -134,10 +204,12 @@ class Model(nn.Module):
             data: Training data; only this is learned from.
             seed: Seed of the initial weights; ``None`` draws them from torch's generator.
         """
+        self.meet(Given(data))
         typed = self._typed(as_dataset(data).require())
         state = torch.random.get_rng_state()
         if seed is not None:
             torch.manual_seed(seed)
+            self.draw_again()
         try:
             self._learn(typed)
             self.build()
@@ -147,6 +219,14 @@ class Model(nn.Module):
                 torch.random.set_rng_state(state)
         return self
 
+    def draw_again(self) -> None:
+        """Draw weights afresh that were drawn before there was a seed; others stay."""
+
+    def unbind(self) -> None:
+        """Forget the network and the head that a refused ``fit`` made."""
+        self.network = self.head = None
+        self.specs = {}
+
     def _typed(self, data: Dataset) -> Dataset:
         self.task.adapt(data)
         return self.task.typed(data)
@@ -154,13 +234,20 @@ class Model(nn.Module):
     def _learn(self, data: Dataset) -> None:
         task = self.task
         wishes: dict[str, dict[str, Any]] = {}
-        if self.given is None:
+        if self.module() is None:
             kind = binding.backbone_class(self.usual_backbone(data), task)
             wishes = {
                 name: kind.wish(name, field, **self.arguments)
                 for name, field in task.inputs.items()
             }
+        else:
+            entries = assembling.entries_of(self)
+            wishes = {n: entries[n].wish(f) for n, f in task.inputs.items() if n in entries}
         self.specs = binding.learn_specs(task, data, wishes)
+        if isinstance(task, Supervised):
+            self.specs = task.learned(self.specs)
+        if self.inherited is not None:
+            self.specs |= self.inherited.specs_for(task)
 
     def usual_backbone(self, data: Dataset | None = None) -> str:
         """The backbone's name, the task's usual one when none was chosen."""
@@ -177,47 +264,58 @@ class Model(nn.Module):
 
     def build(self) -> None:
         """Make network and head from what was learned; weights are fresh."""
-        task = self.task
-        if self.given is not None:
-            self.network = self._wrap(self.given)
-        else:
-            kind = binding.backbone_class(self.usual_backbone(), task)
-            try:
-                self.network = kind(self.specs, task.inputs, task.needs(), **self.arguments)
-            except TypeError as error:
-                raise ConfigError(f"The backbone {self.backbone!r}: {error}.") from error
-        self.head = binding.make_head(task, self.network, self.specs)
+        assembling.assemble(self)
         self.settle()
 
     def settle(self) -> None:
         """Lay the weights out as they are fastest; a loaded model has them the same way."""
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        assembling.lay_out(self)
+        self.grant_wishes()
         self.eval()
 
-    def _wrap(self, module: nn.Module) -> Backbone:
-        if isinstance(module, Backbone):
-            return module
-        whole = binding.Whole(module, list(self.task.inputs), self.task.needs())
-        if self.task.needs() != "raw":
-            rng = np.random.default_rng(0)
-            columns = {
-                name: field.read([field.sample(rng) for _ in range(2)])
-                for name, field in self.task.inputs.items()
-            }
-            encoded = encode_inputs(self.task.inputs, self.specs, columns)
-            whole.measure(self.prepared(encoded.slice(0, 2)))
-        return whole
+    def check_answers(self) -> None:
+        """Refuse a loss that does not fit what the network gives.
+
+        Raises:
+            ConfigError: The message says which loss, or which last layer, to type.
+        """
+        assembling.check_answers(self)
+
+    def train(self, mode: bool = True) -> Model:
+        """As in torch; frozen normalisations by the batch stay as they are used."""
+        super().train(mode)
+        hold_still(self)
+        return self
 
     # -- forward ---------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Run on encoded columns; on symbols or plain tensors, run the network itself."""
+        if args and subclassing.as_columns(args[0]):
+            return super().__call__(*args, **named)
+        return self.direct(*args, **named)
+
+    def direct(self, *args: Any, **named: Any) -> Any:
+        """The network itself on tensors, as they are; a class of one's own runs its ``call``."""
+        if hasattr(self, "call"):
+            return self.call(*args, **named)
+        if self.given is not None:
+            return self.given(*args, **named)
+        raise ConfigError(
+            f"Expected encoded columns; received {type(args[0]).__name__ if args else 'nothing'}. "
+            "Type: model.predict(examples)."
+        )
 
     def prepared(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
         """Encoded inputs as the network reads them; companions go along."""
         inputs = {}
         for name, field in self.task.inputs.items():
-            inputs[name] = field.prepare(columns[name], self.specs[name])
-            for key, value in columns.items():
+            value = field.prepare(columns[name], self.specs[name])
+            entry = self._entries.get(name)
+            inputs[name] = value if entry is None else entry.value(field, value)
+            for key, companion in columns.items():
                 if key.startswith(f"{name}."):
-                    inputs[key] = value
+                    inputs[key] = companion
         return inputs
 
     def forward(
@@ -232,104 +330,27 @@ class Model(nn.Module):
         """Outputs by the engine that answers: the network itself, or its optimised form."""
         return self(columns) if self.engine is None else self.engine(columns)
 
-    # -- fit and predict -------------------------------------------------------------------
+    # -- what it looks like ------------------------------------------------------------------
 
-    def fit(
-        self, data: Any, targets: Any = None, *, validation_data: Any = None,
-        validation_split: float = 0.0, epochs: int | None = None, batch_size: int | None = None,
-        callbacks: Sequence[Callback] = (), transforms: Sequence[Any] | None = None,
-        seed: int | None = None, verbose: int | str = "auto", workspace: Any = None,
-        **settings: Any,
-    ) -> Run:  # fmt: skip
-        """Train on data; returns the run, whose ``history`` is as in Keras.
+    def summary(self) -> str:
+        """Show a table of the layers: output shapes, parameters, operations, memory.
 
-        Args:
-            data: A data set, a mapping of columns, a path, or plain inputs.
-            targets: Expected outputs, where ``data`` holds plain inputs only.
-            validation_data: What to judge each epoch on, in the same forms (``(x, y)`` too).
-            validation_split: Share of ``data`` taken for that instead.
-            epochs: Rounds over the data; the task's recipe says how many when ``None``.
-            batch_size: Examples in a step; likewise.
-            callbacks: Objects of ``lai.callbacks``.
-            transforms: Random changes of the training examples; ``None`` takes the recipe's
-                unless the data has its own, ``()`` takes none.
-            seed: All draws follow from it; ``None`` takes 0.
-            verbose: 0 silent, 1 live line, 2 one line per epoch.
-            workspace: Where the run is kept.
-            settings: Further fields of :class:`~lepton_ai.training.Settings` (``optimizer``,
-                ``learning_rate``, ``schedule``, ``precision``, ``clip_norm`` ...).
+        Operations (FLOPs) are those of one example, a multiplication with its addition counted as
+        two. The table is printed, and returned as text.
+        """
+        from lepton_ai.models.overview import show
+
+        return show(self)
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Draw the layers and how they hang together; returns matplotlib's figure.
 
         Raises:
-            LeptonError: Something does not fit; nothing of the model is changed then.
+            MissingExtraError: matplotlib is not installed.
         """
-        training = intake.training_data(self.task, data, targets)
-        validation = intake.validation_data(self.task, validation_data)
-        if validation is None and validation_split:
-            training, validation = training.split(validation_split, seed=seed or 0)
-        self.seed = 0 if seed is None else int(seed)
-        recipe = self._recipe(training)
-        chosen = {**recipe, **settings}
-        if epochs is not None:
-            chosen["epochs"] = epochs
-        if batch_size is not None:
-            chosen["batch_size"] = batch_size
-        resolved = _settings(chosen, verbose=verbose, callbacks=callbacks)
-        resolved.check()
-        if transforms is None and not training.transforms:
-            transforms = self.task.training_recipe(training).get("transforms")
-        typed = self._typed(training.apply_transforms(transforms or ()))
-        checked = self.task.typed(validation.require()) if validation is not None else None
-        if not self.bound:
-            self.bind(training, seed=self.seed)
-        run = start_run(
-            workspace, seed=self.seed, parent=self.run.id if self.run else None,
-            config=self._described(resolved), data={"digest": training.digest(),
-            "examples": len(training), "name": training.name},
-        )  # fmt: skip
-        self.engine = None
-        self.run = Trainer(self, typed, checked, resolved, run).train()
-        self.lineage = {"run": run.id, "data": run.data, "seed": run.seed}
-        self.golden = typed.take(np.arange(min(8, len(typed))))
-        return run
+        from lepton_ai.models.plotting import draw
 
-    def _recipe(self, data: Dataset) -> dict[str, Any]:
-        recipe = self.task.training_recipe(data)
-        kept = ("backbone", "backbone_arguments", "transforms")
-        return {k: v for k, v in recipe.items() if k not in kept}
-
-    def _described(self, settings: Settings) -> dict[str, Any]:
-        told = {k: v for k, v in vars(settings).items() if k not in ("callbacks", "verbose")}
-        told = {k: v if _plain(v) else repr(v) for k, v in told.items()}
-        return {**told, "task": repr(self.task), "network": self.backbone or repr(type(self.given))}
-
-    def predict(self, examples: Any, *, batch_size: int | None = None, **options: Any) -> Any:
-        """Predict examples: columns named as in the data set, with scores beside them.
-
-        Args:
-            examples: A data set, a mapping of columns, one example, a list of them, or plain
-                values where the task has a single input.
-            batch_size: Examples worked on at once, 256 when ``None``.
-            options: What the head offers (a confidence, a beam width).
-
-        Raises:
-            NotReadyError: The model was not fitted.
-            DataError: The examples are not what the task's fields expect.
-        """
-        self.ready()
-        data, single = intake.examples(self.task, examples)
-        columns = predict_columns(self, data, batch_size or 256, options)
-        if single:
-            return {name: item(column, 0) for name, column in columns.items()}
-        return columns
-
-    def evaluate(self, data: Any, targets: Any = None, *, return_dict: bool = False,
-                 batch_size: int = 256) -> Any:  # fmt: skip
-        """Loss and metrics, in order as Keras gives them; ``return_dict=True`` for a dict."""
-        from lepton_ai.training.evaluation import evaluate
-
-        taken = intake.training_data(self.task, data, targets)
-        figures = evaluate(self.ready(), taken, batch_size=batch_size)
-        return figures if return_dict else tuple(figures.values())
+        return draw(self, path)
 
     # -- saving ----------------------------------------------------------------------------
 
@@ -353,14 +374,15 @@ class Model(nn.Module):
 
     def to_config(self) -> dict[str, Any]:
         """The architecture as JSON."""
-        if self.given is not None:
-            return {"kind": "model", "network": registry.name_of("networks", type(self.given)),
-                    "arguments": getattr(self.given, "config", dict)()}  # fmt: skip
-        return {"kind": "model", "backbone": self.backbone, "arguments": self.arguments}
+        return assembling.architecture(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], task: Task) -> Model:
         """The model that :meth:`to_config` described, not built yet."""
+        if hasattr(cls, "call"):
+            model = cls(**config["arguments"])
+            model.task = task
+            return model
         if "network" in config:
             network = registry.lookup("networks", config["network"])(**config["arguments"])
             return cls(network, task)
@@ -368,21 +390,3 @@ class Model(nn.Module):
 
     def extra_repr(self) -> str:
         return repr(self._task) if self._task is not None else "no task"
-
-
-def _settings(
-    chosen: dict[str, Any], *, verbose: int | str, callbacks: Sequence[Callback]
-) -> Settings:
-    known = Settings.__dataclass_fields__
-    for name in chosen:
-        if name not in known:
-            raise ConfigError(
-                f"fit() does not take {name!r}.{registry.near_miss(name, known)} "
-                f"It takes: {', '.join(known)}."
-            )
-    told: dict[str, Any] = {**chosen, "verbose": verbose, "callbacks": tuple(callbacks)}
-    return Settings(**told)
-
-
-def _plain(value: Any) -> bool:
-    return value is None or isinstance(value, (str, int, float, bool))

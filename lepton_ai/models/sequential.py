@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from lepton_ai import registry
 from lepton_ai.data.dataset import Dataset
-from lepton_ai.data.field import Spec
-from lepton_ai.data.fields.array import Array
-from lepton_ai.data.fields.image import Image
-from lepton_ai.data.fields.label import Label
 from lepton_ai.errors import ConfigError, NotReadyError, ShapeError
 from lepton_ai.layers.layer import Layer
+from lepton_ai.layers.layout import to_written
 from lepton_ai.layers.lengths import call
-from lepton_ai.layers.symbol import Symbol
-from lepton_ai.models.binding import Whole
+from lepton_ai.layers.symbol import Input, Symbol, draw_again, note_start, symbolic
+from lepton_ai.losses.loss import activate
+from lepton_ai.models.binding import Whole, make_head
+from lepton_ai.models.entry import Entry
+from lepton_ai.models.graph import Graph, foldable, pools_first
 from lepton_ai.models.model import Model
+from lepton_ai.models.tracing import free_name, trace
+from lepton_ai.models.transferring import Inherited
 from lepton_ai.tasks.supervised import Supervised
 from lepton_ai.tasks.task import Task
 
@@ -29,6 +32,8 @@ variants = {"sequential": "Sequential"}
 class Stack(nn.Module):
     """Layers one after the other; the last one's activation is left to the head.
 
+    Maps come out as they are written, channels last.
+
     Args:
         layers: Built layers.
         linear_end: Whether the last layer gives its output before its activation.
@@ -37,7 +42,7 @@ class Stack(nn.Module):
     def __init__(self, layers: Sequence[nn.Module], *, linear_end: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.linear_end = linear_end and hasattr(layers[-1], "linear")
+        self.linear_end = linear_end and foldable(layers[-1]) is not None
         self.plan = _plan(layers)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -49,16 +54,14 @@ class Stack(nn.Module):
                 x = F.relu(layer(x), inplace=not x.is_leaf)
             else:
                 x, lengths = call(layer, x, lengths)
-        return x
+        return to_written(x)
 
 
 def _plan(layers: Sequence[nn.Module]) -> list[str]:
     """Pool before ReLU: the values are the same and ReLU meets a quarter of them."""
     plan = ["whole"] * len(layers)
     for place in range(len(layers) - 1):
-        first, second = type(layers[place]).__name__, type(layers[place + 1]).__name__
-        relu = getattr(layers[place], "activation", None) == "relu"
-        if first in ("Conv2D", "Conv3D") and second.startswith("MaxPool") and relu:
+        if pools_first(layers[place], layers[place + 1]):
             plan[place], plan[place + 1] = "linear", "activate"
     return plan
 
@@ -85,14 +88,8 @@ class Sequential(Model):
         super().__init__(None, None)
         self.name = name
         self.stack: list[Layer] = []
-        self.compiled: dict[str, Any] | None = None
         for layer in layers:
             self.add(layer)
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers, in order."""
-        return list(self.stack)
 
     def add(self, layer: Any) -> None:
         """Put a layer at the end."""
@@ -113,159 +110,166 @@ class Sequential(Model):
 
     def pop(self) -> None:
         """Take the last layer away."""
+        if self.bound:
+            raise NotReadyError(
+                "Expected a layer to be taken away before the model is fitted. Type: "
+                "model.with_head(layer) for another last layer."
+            )
         self.stack.pop()
 
-    def compile(  # type: ignore[override]
-        self, optimizer: Any = "rmsprop", loss: Any = None, metrics: Any = (), **settings: Any
-    ) -> None:
-        """Choose optimiser, loss and metrics.
+    # -- what it is ------------------------------------------------------------------------
 
-        Args:
-            optimizer: Name or one of ``lai.optimizers``.
-            loss: Name or one of ``lai.losses``.
-            metrics: Names or objects of ``lai.metrics``.
-            settings: Defaults of ``fit``'s further settings (``precision``, ``schedule``).
-        """
-        if loss is None:
-            raise ConfigError(
-                "Expected a loss. Type: model.compile(optimizer='adam', "
-                "loss='categorical_crossentropy'), or another of "
-                f"{', '.join(registry.names('losses'))}."
-            )
-        from lepton_ai import optimizers
+    @property
+    def input_shape(self) -> tuple[int | None, ...] | None:
+        """The shape of one input where it is known, channels last."""
+        return self.stack[0].input_shape if self.stack else None
 
-        chosen = [metrics] if isinstance(metrics, str) else list(metrics or ())
-        self.compiled = {"optimizer": optimizers.get(optimizer), **settings}
-        task = Supervised(loss, chosen, activation=self._last_activation())
-        task.plain = None  # known once data is seen
-        if self.bound:
-            before: Any = self.task
-            task.inputs, task.outputs, task.plain = before.inputs, before.outputs, before.plain
-            self.head = task.head(0, self.specs)
-        self.task = task
+    def entries(self) -> dict[str, Entry]:
+        if not self.stack:
+            return {"x": Entry()}
+        first = self.stack[1:2] if type(self.stack[0]).__name__ == "InputLayer" else self.stack[:1]
+        return {"x": Entry.of(self.input_shape, first, dtype=_declared(self.stack[0]))}
+
+    def ends(self) -> list[str]:
+        return [self._last_activation()]
 
     def _last_activation(self) -> str:
-        last = self.stack[-1] if self.stack else None
-        if last is None or not hasattr(last, "linear"):
-            return "linear"
-        return str(getattr(last, "activation", "linear") or "linear")
+        return (foldable(self.stack[-1]) if self.stack else None) or "linear"
+
+    def module(self) -> nn.Module:
+        return Stack(self.stack, linear_end=True) if self.stack else nn.Identity()
+
+    def named_layers(self) -> dict[str, nn.Module]:
+        named: dict[str, nn.Module] = {}
+        if not self.bound:
+            self._try_to_build()
+        for layer in self.stack:
+            name = getattr(layer, "name", None)
+            free = name if name and name not in named else free_name(layer, named)
+            named[free] = layer
+        return named
+
+    def draw_again(self) -> None:
+        for layer in self.stack:
+            draw_again(layer)
+
+    def direct(self, *args: Any, **named: Any) -> Any:
+        """The output for a symbol, or for a tensor as the layers read it."""
+        x = args[0]
+        if symbolic(x):
+            for layer in self.stack:
+                x = layer(x)
+            return x
+        return activate(Stack(self.stack, linear_end=True).train(self.training)(x),
+                        self._last_activation())  # fmt: skip
+
+    @property
+    def input(self) -> Symbol:
+        """The symbol of the input: other networks may begin there."""
+        return self._symbols()[0]
+
+    @property
+    def output(self) -> Symbol:
+        """The symbol of the output."""
+        return self._symbols()[-1]
+
+    def output_of(self, layer: str) -> Symbol:
+        """The symbol of what a layer gives, by the layer's name: where a new network may go on."""
+        self.get_layer(layer)
+        return self._symbols()[list(self.named_layers()).index(layer) + 1]
+
+    def _symbols(self) -> list[Symbol]:
+        """The symbol of the input, then that of each layer; made once, so that they fit."""
+        if len(vars(self).get("_chain", ())) == len(self.stack) + 1:
+            return vars(self)["_chain"]
+        shape = self.input_shape
+        if shape is None and self.stack and self.stack[0].built:
+            shape = self.stack[0].input_shape_
+        if shape is None:
+            raise NotReadyError(
+                "Expected a model whose input is known. Type: input_shape=(...) on the first "
+                "layer, or fit it first."
+            )
+        symbols = [Input(shape, dtype=_declared(self.stack[0]))]
+        for layer in self.stack:
+            symbols.append(layer(symbols[-1]))
+        vars(self)["_chain"] = symbols
+        return symbols
 
     # -- binding ---------------------------------------------------------------------------
-
-    def _recipe(self, data: Dataset) -> dict[str, Any]:
-        return dict(self.compiled or {"epochs": 1})
-
-    def fit(self, data: Any, targets: Any = None, **options: Any) -> Any:  # type: ignore[override]
-        """Train; see :meth:`Model.fit`. Plain arrays stay arrays, as in Keras."""
-        task = self.task
-        if isinstance(task, Supervised) and task.plain is None:
-            task.plain = targets is not None
-            if task.plain and self.stack and self.stack[0].input_shape is not None:
-                task.inputs = {"x": Array(_known(self.stack[0].input_shape))}
-        return super().fit(data, targets, **options)
 
     def usual_backbone(self, data: Dataset | None = None) -> str:
         return "sequential"
 
-    def _learn(self, data: Dataset) -> None:
-        wishes: dict[str, dict[str, Any]] = {}
-        first = self.stack[0].input_shape if self.stack else None
-        for name, field in self.task.inputs.items():
-            if isinstance(field, Image) and first is not None and len(first) == 3:
-                # Pictures go in as Keras programs feed them: 0 to 1, nothing else.
-                channels = int(first[2] or 3)
-                wishes[name] = {
-                    "size": first[:2],
-                    "channels": channels,
-                    "mean": [0.0] * channels,
-                    "deviation": [1.0] * channels,
-                }
-        self.specs = {
-            name: field.learn(data[name], wishes.get(name, {}))
-            for name, field in {**self.task.inputs, **self.task.outputs}.items()
-        }
+    def _try_to_build(self) -> None:
+        """Make the weights if the shape of the input is known, without touching torch's draws."""
+        shape = self.input_shape
+        if shape is not None and not all(getattr(one, "built", True) for one in self.stack):
+            with torch.random.fork_rng():
+                self._build_layers(shape, remember=True)
 
-    def build(self) -> None:
-        """Build the layers from the shape of the inputs."""
+    def _build_layers(self, shape: Any, *, remember: bool = False) -> None:
+        for place, layer in enumerate(self.stack):
+            if not isinstance(layer, Layer):
+                continue
+            new = not layer.built
+            try:
+                shape = layer.build(shape)
+            except ShapeError as error:
+                raise ShapeError(f"Layer {place + 1}, {type(layer).__name__}: {error}") from error
+            if new and remember:
+                note_start(layer)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build the layers from the shape of the inputs.
+
+        Args:
+            input_shape: Shape of one input, channels last; ``None`` takes that of the data.
+        """
         if not self.stack:
             raise ConfigError("Expected at least one layer. Type: model.add(lai.layers.Dense(10)).")
+        if input_shape is not None:
+            if self.stack[0].input_shape is None:
+                self.stack[0].input_shape = tuple(input_shape)
+            self._try_to_build()
+            return
         if len(self.task.inputs) != 1:
             raise ShapeError(
                 f"Sequential reads one input; the data has {', '.join(self.task.inputs)}. Select "
                 "one with data.select([...])."
             )
-        shape = self._input_shape()
-        for place, layer in enumerate(self.stack):
-            if not isinstance(layer, Layer):
-                continue
-            try:
-                shape = layer.build(shape)
-            except ShapeError as error:
-                raise ShapeError(f"Layer {place + 1}, {type(layer).__name__}: {error}") from error
-        whole = Whole(Stack(self.stack, linear_end=True), list(self.task.inputs))
+        (name, field), entry = next(iter(self.task.inputs.items())), self.entries()["x"]
+        where = "input_shape of the first layer"
+        shape = entry.check(name, field, self.specs[name], where)
+        self._build_layers(shape)
+        whole = Whole(Stack(self.stack, linear_end=True), [name])
         whole.prefers_bfloat16 = any(
             type(layer).__name__.startswith(("Conv", "LSTM", "GRU")) for layer in self.stack
         )
-        self.network = whole
+        self.network, self._entries = whole, {name: entry}
         if isinstance(self.task, Supervised):
-            self.task.activation = self._last_activation()
-        self.head = self.task.head(0, self.specs)
+            self.task.end(self.ends())
+        self.head = make_head(self.task, self.network, self.specs)
+        if isinstance(self.task, Supervised):
+            self.check_answers()
         self.settle()
 
-    def _input_shape(self) -> tuple[int, ...]:
-        name, field = next(iter(self.task.inputs.items()))
-        spec: Spec = self.specs[name]
-        if isinstance(field, Image):
-            shape = (*spec["size"], spec["channels"])
-        else:
-            shape = tuple(spec.get("shape", ()))
-        given = self.stack[0].input_shape
-        if (
-            given is not None
-            and any(g is not None and g != s for g, s in zip(given, shape, strict=False))
-            or (given is not None and len(given) != len(shape))
-        ):
-            raise ShapeError(
-                f"Expected inputs of the shape {tuple(given)} (input_shape of the first layer); "
-                f"received {shape}. Type: input_shape={shape}, or reshape the data."
-            )
-        return shape
+    # -- going on from it ------------------------------------------------------------------
 
-    def prepared(self, columns: dict[str, Tensor]) -> dict[str, Tensor]:
-        inputs = super().prepared(columns)
-        for name, field in self.task.inputs.items():
-            if isinstance(field, Array):
-                value = inputs[name]
-                if value.dtype.is_floating_point or not self._reads_integers():
-                    value = value.float()
-                inputs[name] = _channels_first(value)
-        return inputs
+    def features_graph(self, drop: int = 1) -> Graph:
+        """The network without its last layers, as a module that gives features."""
+        symbols = self._symbols()
+        kept = symbols[len(symbols) - 1 - drop]
+        return trace({"x": symbols[0]}, {"features": kept}, linear_ends=False)
 
-    def _reads_integers(self) -> bool:
-        return type(self.stack[0]).__name__ == "Embedding"
-
-    # -- predicting ------------------------------------------------------------------------
-
-    def predict(self, examples: Any, *, batch_size: int | None = None, **options: Any) -> Any:
-        """As :meth:`Model.predict`; fitted on plain arrays it returns a plain array."""
-        plain = isinstance(self.task, Supervised) and self.task.plain
-        columns = super().predict(examples, batch_size=batch_size, **options)
-        if plain and not isinstance(examples, (dict, Dataset)):
-            target = self.task.target
-            if isinstance(self.task.outputs[target], Label):
-                return columns[f"{target}.scores"]
-            return columns[target]
-        return columns
-
-    def summary(self) -> str:
-        """A table of the layers: output shapes and parameters."""
-        rows = ["Layer                      Parameters", "-" * 38]
-        for layer in self.stack:
-            count = sum(p.numel() for p in layer.parameters())
-            rows.append(f"{type(layer).__name__:<26}{count:>12,}")
-        rows.append("-" * 38)
-        rows.append(f"{'Total':<26}{sum(p.numel() for p in self.parameters()):>12,}")
-        return "\n".join(rows)
+    def extended_by(self, head: Sequence[Any], drop: int = 1) -> Sequential:
+        """A network with other layers in the place of the last ones; the others are shared."""
+        kept = self.stack[: len(self.stack) - drop]
+        if kept and self.stack[0].input_shape is None and self.stack[0].built:
+            kept[0].input_shape = self.stack[0].input_shape_
+        made = Sequential([*kept, *head])
+        made.inherited = Inherited(self._task if self.bound else None, dict(self.specs))
+        return made
 
     # -- saving ----------------------------------------------------------------------------
 
@@ -288,15 +292,6 @@ class Sequential(Model):
         return model
 
 
-def _known(shape: Any) -> list[int] | None:
-    """A shape without open sizes, else nothing."""
-    return None if any(size is None for size in shape) else [int(size) for size in shape]
-
-
-def _channels_first(value: Tensor) -> Tensor:
-    """Maps as the layers read them: channels before height and width, memory channels last."""
-    if value.ndim == 4:
-        return value.permute(0, 3, 1, 2)
-    if value.ndim == 5:
-        return value.permute(0, 4, 1, 2, 3)
-    return value
+def _declared(layer: Any) -> str | None:
+    """The type of numbers that an Input at the beginning asks for."""
+    return getattr(layer, "dtype", None) if type(layer).__name__ == "InputLayer" else None

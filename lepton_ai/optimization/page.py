@@ -6,45 +6,78 @@ import math
 from html import escape
 
 from lepton_ai.optimization.report import Candidate, Report
+from lepton_ai.optimization.wording import metric_name, say
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 64, 150, 16, 48
-COLOURS = {
-    "original": "#000000", "chosen": "#009E73", "good": "#0072B2", "refused": "#D55E00",
-}  # fmt: skip
-"""Okabe and Ito's palette, which the colour-blind can tell apart; the marks differ too."""
+_LIGHT = (
+    "--o-ink:var(--ink,#14181f);--o-quiet:var(--quiet,#566070);--o-line:var(--line,#d9dde3);"
+    "--o-soft:var(--soft,#e3f5ef);--o-chosen:#00795a;--o-good:#0067a5;--o-refused:#b34700"
+)
+_DARK = (
+    "--o-ink:var(--ink,#e6e9ee);--o-quiet:var(--quiet,#9aa5b4);--o-line:var(--line,#2a313b);"
+    "--o-soft:var(--soft,#12302e);--o-chosen:#35c99b;--o-good:#62b4f0;--o-refused:#ff9152"
+)
+"""Okabe and Ito's palette, which the colour-blind can tell apart, darker and lighter where it is
+read; the marks differ too. What the page defines goes before."""
 
-STYLE = """<style>
-.lepton-optimization{font:14px/1.45 system-ui,sans-serif;color:#1a1a1a;background:#fff;padding:8px}
+STYLE = (
+    "<style>.lepton-optimization{"
+    + _LIGHT
+    + ";color:var(--o-ink);font-size:14px;line-height:1.45}"
+    + "@media(prefers-color-scheme:dark){.lepton-optimization{"
+    + _DARK
+    + "}}"
+    # notebooks have a scheme of their own, whatever that of the system is
+    + "[data-jp-theme-light=true] .lepton-optimization,.vscode-light .lepton-optimization{"
+    + _LIGHT
+    + "}[data-jp-theme-light=false] .lepton-optimization,.vscode-dark .lepton-optimization{"
+    + _DARK
+    + """}
 .lepton-optimization table{font-size:13px;border-collapse:collapse;margin:12px 0;
 display:block;overflow-x:auto}
-.lepton-optimization th,.lepton-optimization td{padding:4px 7px;text-align:right;
-border-bottom:1px solid #ddd;white-space:nowrap}
-.lepton-optimization th{border-bottom:2px solid #555;font-weight:600}
+.lepton-optimization th,.lepton-optimization td{padding:4px 7px;text-align:right;color:inherit;
+background:none;border:0;border-bottom:1px solid var(--o-line);white-space:nowrap}
+.lepton-optimization th{border-bottom:2px solid var(--o-quiet);font-weight:600}
 .lepton-optimization td:first-child,.lepton-optimization th:first-child,
 .lepton-optimization td:last-child,.lepton-optimization th:last-child{text-align:left}
 .lepton-optimization td:last-child{white-space:normal;min-width:14em}
-.lepton-optimization tr.chosen td{background:#e3f5ef;font-weight:600}
-.lepton-optimization .note{color:#555}
+.lepton-optimization tr.chosen td{background:var(--o-soft);font-weight:600}
+.lepton-optimization .note{color:var(--o-quiet);margin:4px 0}
+.lepton-optimization svg{color:var(--o-quiet);fill:currentColor}
+.lepton-optimization svg .grid{stroke:var(--o-line)}
+.lepton-optimization svg .axis{stroke:var(--o-quiet)}
+.lepton-optimization svg .original{color:var(--o-ink)}
+.lepton-optimization svg .chosen{color:var(--o-chosen)}
+.lepton-optimization svg .good{color:var(--o-good)}
+.lepton-optimization svg .refused{color:var(--o-refused)}
 </style>"""
+)
 
 
-def report_html(report: Report) -> str:
-    """The whole report; it needs nothing from anywhere else."""
-    head = "".join(f"<th>{escape(title)}</th>" for title in report.header())
+def report_html(report: Report, *, language: str = "en") -> str:
+    """The whole report; it needs nothing from anywhere else.
+
+    Args:
+        report: What was tried.
+        language: ``"en"`` or ``"zh"``.
+    """
+    head = "".join(f"<th>{escape(title)}</th>" for title in report.header(language))
     body = "".join(
         f'<tr class="{escape(candidate.verdict)}">'
         + "".join(f"<td>{escape(cell)}</td>" for cell in row)
         + "</tr>"
-        for candidate, row in zip(report.candidates, report.rows(), strict=True)
+        for candidate, row in zip(report.candidates, report.rows(language), strict=True)
     )
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.footnotes(language))
+    spoken = {"zh": "zh-CN"}.get(language, language)
     return (
-        f'{STYLE}<div class="lepton-optimization"><p><strong>{escape(report.reason)}</strong></p>'
-        f"{plot_svg(report)}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        f'<p class="note">{escape(report.footnote())}</p></div>'
+        f'{STYLE}<div class="lepton-optimization" lang="{spoken}">'
+        f"<p><strong>{escape(report.why(language))}</strong></p>{plot_svg(report, language)}"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}</div>"
     )
 
 
-def plot_svg(report: Report) -> str:
+def plot_svg(report: Report, language: str = "en") -> str:
     """Latency (logarithmic) against the headline metric; the front is what nothing beats."""
     shown = [
         c for c in report.candidates
@@ -59,17 +92,17 @@ def plot_svg(report: Report) -> str:
     places = {
         c.name: (along(math.log(c.timings[0].median)), up(float(c.figure or 0.0))) for c in shown
     }
+    drawn = say("drawn", language, metric=report.headline, size=size)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" style="max-width:100%" role="img" '
-        f'aria-label="{escape(report.headline)} against milliseconds at batch {size}" '
-        'xmlns="http://www.w3.org/2000/svg" font-family="system-ui,sans-serif" font-size="12">',
-        *_axes(report, shown, size, up, along),
+        f'aria-label="{escape(drawn)}" xmlns="http://www.w3.org/2000/svg" font-size="12">',
+        *_axes(report, size, up, along, language),
         *_front(report, shown, places),
     ]
     for candidate in shown:
         parts.append(_whisker(candidate, places[candidate.name][0], up))
     for candidate in shown:
-        parts.append(_mark(candidate, *places[candidate.name]))
+        parts.append(_mark(candidate, *places[candidate.name], language))
     parts += _labels(shown, places)
     return "".join(parts) + "</svg>"
 
@@ -87,28 +120,26 @@ class _scale:  # noqa: N801
         return self.start + share * (self.stop - self.start)
 
 
-def _axes(
-    report: Report, shown: list[Candidate], size: int, up: _scale, along: _scale
-) -> list[str]:
+def _axes(report: Report, size: int, up: _scale, along: _scale, language: str) -> list[str]:
     floor, end = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = [
-        f'<path d="M{LEFT} {TOP}V{floor}H{end}" fill="none" stroke="#555"/>',
+        f'<path d="M{LEFT} {TOP}V{floor}H{end}" fill="none" class="axis"/>',
         f'<text x="{(LEFT + end) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
-        f"milliseconds at batch {size} (logarithmic; left is faster)</text>",
+        f"{escape(say('across', language, size=size))}</text>",
         f'<text transform="translate(14 {(TOP + floor) / 2}) rotate(-90)" text-anchor="middle">'
-        f"{escape(report.headline)}</text>",
+        f"{escape(metric_name(report.headline, language))}</text>",
     ]
     for step in range(5):
         value = up.low + (up.high - up.low) * (step + 0.5) / 5
         y = up(value)
         parts.append(
-            f'<path d="M{LEFT} {y:.1f}H{end}" stroke="#e5e5e5"/>'
+            f'<path d="M{LEFT} {y:.1f}H{end}" class="grid"/>'
             f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>'
         )
         value = along.low + (along.high - along.low) * (step + 0.5) / 5
         x = along(value)
         parts.append(
-            f'<path d="M{x:.1f} {floor}v4" stroke="#555"/>'
+            f'<path d="M{x:.1f} {floor}v4" class="axis"/>'
             f'<text x="{x:.1f}" y="{floor + 17}" text-anchor="middle">{math.exp(value):.2g}</text>'
         )
     return parts
@@ -125,30 +156,37 @@ def _front(
             best = sign * (candidate.figure or 0.0)
             front.append(places[candidate.name])
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in front)
-    return [f'<path d="M{path}" fill="none" stroke="#999" stroke-dasharray="3 4"/>']
+    return [f'<path d="M{path}" fill="none" class="axis" stroke-dasharray="3 4"/>']
 
 
 def _whisker(candidate: Candidate, x: float, up: _scale) -> str:
     if candidate.interval is None:
         return ""
     low, high = (up(edge) for edge in candidate.interval)
-    colour = COLOURS.get(candidate.verdict, "#555")
-    return f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="{colour}" opacity="0.35"/>'
+    return (
+        f'<path d="M{x:.1f} {low:.1f}V{high:.1f}" stroke="currentColor" opacity="0.35" '
+        f'class="{escape(candidate.verdict)}"/>'
+    )
 
 
-def _mark(candidate: Candidate, x: float, y: float) -> str:
-    colour = COLOURS.get(candidate.verdict, "#555")
-    title = f"<title>{escape(candidate.name)}: {escape(candidate.reason)}</title>"
+def _mark(candidate: Candidate, x: float, y: float, language: str) -> str:
+    kind = escape(candidate.verdict)
+    title = f"<title>{escape(candidate.name)}: {escape(candidate.why(language))}</title>"
     if candidate.verdict == "original":
-        shape = f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="{colour}">'
-        return f"{shape}{title}</rect>"
+        return (
+            f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="currentColor" '
+            f'class="{kind}">{title}</rect>'
+        )
     if candidate.verdict == "refused":
         return (
-            f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" stroke="{colour}" '
-            f'stroke-width="2" fill="none">{title}</path>'
+            f'<path d="M{x - 5:.1f} {y - 5:.1f}l10 10m0 -10l-10 10" '
+            f'stroke="currentColor" stroke-width="2" fill="none" class="{kind}">{title}</path>'
         )
     radius = 7 if candidate.verdict == "chosen" else 5
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}">{title}</circle>'
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="currentColor" class="{kind}">'
+        f"{title}</circle>"
+    )
 
 
 def _labels(shown: list[Candidate], places: dict[str, tuple[float, float]]) -> list[str]:
@@ -156,12 +194,12 @@ def _labels(shown: list[Candidate], places: dict[str, tuple[float, float]]) -> l
     parts = []
     for number, candidate in enumerate(sorted(shown, key=lambda c: places[c.name][0]), 1):
         x, y = places[candidate.name]
-        colour = COLOURS.get(candidate.verdict, "#555")
+        kind = f'fill="currentColor" class="{escape(candidate.verdict)}"'
         weight = ' font-weight="700"' if candidate.verdict == "chosen" else ""
         beside = y - 11 if number % 2 else y + 20  # in turns, since marks may lie close together
         parts.append(
-            f'<text x="{x + 3:.1f}" y="{beside:.1f}" fill="{colour}"{weight}>{number}</text>'
-            f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 8 + 19 * number}" fill="{colour}"{weight}>'
+            f'<text x="{x + 3:.1f}" y="{beside:.1f}" {kind}{weight}>{number}</text>'
+            f'<text x="{WIDTH - RIGHT + 12}" y="{TOP + 8 + 19 * number}" {kind}{weight}>'
             f"{number} {escape(candidate.name)}</text>"
         )
     return parts

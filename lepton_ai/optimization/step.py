@@ -6,6 +6,7 @@ made, beside the original, and keeps it only when it is faster and answers alike
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -33,10 +34,14 @@ class Bench:
     Args:
         calibration: Encoded inputs that a quantised form may be calibrated on.
         threads: Threads inside one call of the form; ``None`` takes as many as torch does.
+
+    Attributes:
+        seconds: How long the export took, which no further step has to wait for.
     """
 
     def __init__(self, calibration: Encoded, *, threads: int | None = None) -> None:
         self.calibration, self.threads = calibration, threads
+        self.seconds = 0.0
         self._made: dict[int, Graph | str] = {}
 
     def graph(self, model: Model) -> Graph:
@@ -46,10 +51,12 @@ class Bench:
             CannotExport: Some operator or shape does not fit into a graph.
         """
         if id(model) not in self._made:
+            began = time.monotonic()
             try:
                 self._made[id(model)] = export(model, self.calibration)
             except Exception as error:  # whatever torch.export stumbles over
                 self._made[id(model)] = f"not exportable: {first_line(error)}"
+            self.seconds += time.monotonic() - began
         made = self._made[id(model)]
         if isinstance(made, str):
             raise CannotExport(made)

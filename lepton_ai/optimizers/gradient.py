@@ -1,120 +1,68 @@
-"""Gradient descent and its relatives."""
+"""Gradient descent, plain and with momentum."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
+from torch.optim.sgd import sgd
 
-from lepton_ai.errors import ConfigError
+from lepton_ai.optimizers.optimizer import Common, Optimizer
+from lepton_ai.optimizers.schedule_objects import LearningRateSchedule
+from lepton_ai.optimizers.torch_optimizer import TorchOptimizer, kept
 
-variants = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
-
-
-class Optimizer(ABC):
-    """How parameters follow their gradients; constructors only store their arguments."""
-
-    learning_rate: float
-
-    def _check(self) -> None:
-        if not (isinstance(self.learning_rate, (int, float)) and self.learning_rate > 0):
-            raise ConfigError(
-                f"Expected a learning_rate above 0; received {self.learning_rate!r}. "
-                "Usual values are between 0.0001 and 0.1."
-            )
-
-    @abstractmethod
-    def make(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        """PyTorch's optimiser over these parameters."""
-
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments, as JSON values."""
-        return dict(vars(self))
-
-    def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({arguments})"
-
-
-def _groups(parameters: Iterable[Tensor], weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, scales and other vectors do not."""
-    parameters = list(parameters)
-    matrices = [p for p in parameters if p.ndim > 1]
-    vectors = [p for p in parameters if p.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}]
-    return [g for g in [*groups, {"params": vectors, "weight_decay": 0.0}] if g["params"]]
+variants = {"sgd": "SGD"}
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if wished."""
+    """Stochastic gradient descent, with momentum if wished (Sutskever et al. 2013).
+
+    The learning rate multiplies what momentum gathered, as in PyTorch; Keras gathers what the rate
+    already multiplied. Both are the same while the rate stays.
+
+    Args:
+        learning_rate: Size of the steps.
+        momentum: How much of the last step goes on.
+        nesterov: Whether the gradient counts as if the momentum had been followed already.
+        weight_decay: Share of each matrix, times the rate, that a step takes away.
+        common: See :class:`~lepton_ai.optimizers.optimizer.Optimizer`.
+
+    Example:
+        >>> weight = torch.nn.Parameter(torch.tensor([[1.0, 2.0]]))
+        >>> optimizer = SGD(0.5).make([weight])
+        >>> (weight**2).sum().backward()
+        >>> optimizer.step()
+        >>> weight.tolist()
+        [[0.0, 0.0]]
+    """
 
     def __init__(
-        self, learning_rate: float = 0.01, momentum: float = 0.0, nesterov: bool = False,
-        *, weight_decay: float = 0.0,
+        self, learning_rate: float | LearningRateSchedule = 0.01, momentum: float = 0.0,
+        nesterov: bool = False, weight_decay: float | None = None, **common: Unpack[Common],
     ) -> None:  # fmt: skip
-        self.learning_rate, self.momentum, self.nesterov = learning_rate, momentum, nesterov
-        self.weight_decay = weight_decay
-        self._check()
+        super().__init__(learning_rate, weight_decay, **common)
+        self.momentum, self.nesterov = momentum, bool(nesterov)
+        self._expect_share("momentum")
 
-    def make(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.SGD(
-            _groups(parameters, self.weight_decay), lr=self.learning_rate, momentum=self.momentum,
-            nesterov=self.nesterov, foreach=True,
-        )  # fmt: skip
+    def make(self, parameters: Iterable[Any]) -> torch.optim.Optimizer:
+        nesterov = self.nesterov and self.momentum > 0
+        return _SGD(self._groups(parameters), momentum=self.momentum, nesterov=nesterov)
 
 
-class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015), with Keras's epsilon of 1e-7."""
+class _SGD(TorchOptimizer):
+    """PyTorch's fused step, with the decay apart from the gradient and from momentum."""
 
-    def __init__(
-        self, learning_rate: float = 0.001, beta_1: float = 0.9, beta_2: float = 0.999,
-        epsilon: float = 1e-7,
+    def begin(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return {"momentum": torch.zeros_like(parameter)} if group["momentum"] else {}
+
+    def move(
+        self, group: dict[str, Any], weights: list[Tensor], slopes: list[Tensor],
+        states: list[dict[str, Any]],
     ) -> None:  # fmt: skip
-        self.learning_rate, self.beta_1, self.beta_2 = learning_rate, beta_1, beta_2
-        self.epsilon = epsilon
-        self._check()
-
-    def make(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
-            parameters, lr=self.learning_rate, betas=(self.beta_1, self.beta_2), eps=self.epsilon,
-            fused=True,
-        )  # fmt: skip
-
-
-class AdamW(Optimizer):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
-
-    def __init__(
-        self, learning_rate: float = 0.001, weight_decay: float = 0.01, beta_1: float = 0.9,
-        beta_2: float = 0.999, epsilon: float = 1e-7,
-    ) -> None:  # fmt: skip
-        self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
-        self._check()
-
-    def make(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            _groups(parameters, self.weight_decay), lr=self.learning_rate,
-            betas=(self.beta_1, self.beta_2), eps=self.epsilon, fused=True,
-        )  # fmt: skip
-
-
-class RMSprop(Optimizer):
-    """Gradients divided by a running mean of their size (Hinton 2012)."""
-
-    def __init__(
-        self, learning_rate: float = 0.001, rho: float = 0.9, momentum: float = 0.0,
-        epsilon: float = 1e-7,
-    ) -> None:  # fmt: skip
-        self.learning_rate, self.rho, self.momentum = learning_rate, rho, momentum
-        self.epsilon = epsilon
-        self._check()
-
-    def make(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
-        return torch.optim.RMSprop(
-            parameters, lr=self.learning_rate, alpha=self.rho, momentum=self.momentum,
-            eps=self.epsilon, foreach=True,
+        gathered = kept(states, "momentum") if group["momentum"] else [None] * len(weights)
+        sgd(
+            weights, slopes, gathered, fused=True, foreach=False, weight_decay=0.0, lr=group["lr"],
+            momentum=group["momentum"], dampening=0.0, nesterov=group["nesterov"], maximize=False,
         )  # fmt: skip

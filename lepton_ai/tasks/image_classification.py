@@ -33,6 +33,7 @@ class ImageClassification(Task):
         "epochs": 12,
         "batch_size": 64,
         "optimizer": "adamw",
+        "weight_decay": 0.01,
         "learning_rate": 2e-3,
         "schedule": "one_cycle",
     }

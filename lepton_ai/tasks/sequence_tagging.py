@@ -36,6 +36,7 @@ class SequenceTagging(Task):
         "epochs": 2,
         "batch_size": 32,
         "optimizer": "adamw",
+        "weight_decay": 0.01,
         "learning_rate": 3e-3,
         "schedule": "one_cycle",
         "clip_norm": 1.0,

@@ -39,6 +39,7 @@ class Tabular(Task):
     recipe: ClassVar[dict[str, Any]] = {
         "backbone": "mlp",
         "optimizer": "adamw",
+        "weight_decay": 0.01,
         "learning_rate": 1e-3,
         "schedule": "cosine",
         "precision": "float32",

@@ -87,6 +87,8 @@ def evaluate_encoded(
             columns = {name: value.to(model.device) for name, value in columns.items()}
             outputs = model.outputs(columns)
             sums, counts = model.head.loss(outputs, columns)
+            if "sample_weight" in columns:
+                sums = sums * columns["sample_weight"]
             loss.update(sums.sum(), counts.sum())
             for want in dict.fromkeys(metric.wants for metric in metrics.values()):
                 predicted, expected = model.head.measured(outputs, columns, want)

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Part = Callable[[nn.Module, np.ndarray], tuple[Tensor, Tensor, Any]]
-"""Works on some of a batch's examples: sum of losses, their count, and anything to keep."""
+Columns = dict[str, Tensor]
+Part = Callable[[nn.Module, np.ndarray, Columns | None], tuple[Tensor, Tensor, Any]]
+"""Works on some of a batch's examples (whose columns may be there already): sum of losses, their
+count, and anything to keep."""
 
 
 def splits_well(module: nn.Module) -> bool:
@@ -70,43 +72,59 @@ class Replicas:
         for module in self.modules:
             module.train()
 
-    def step(self, indices: np.ndarray, part: Part) -> tuple[Tensor, Tensor, Sequence[Any]]:
-        """Work on a batch; afterwards the first replica holds the gradient of the mean loss.
+    def step(
+        self, batches: Sequence[tuple[np.ndarray, Columns | None]], part: Part
+    ) -> tuple[Tensor, Tensor, Sequence[Any]]:
+        """Work on one or more batches; then the first replica holds the gradient of the mean loss.
 
         Returns:
             Sum of the losses, their count, and what each part kept.
         """
-        if self.pool is None or len(indices) < 2 * len(self.modules):
-            results = [self._part(0, indices, part)]
-        else:
-            pieces = np.array_split(indices, len(self.modules))
-            waiting = [
-                self.pool.submit(self._part, place, piece, part)
-                for place, piece in enumerate(pieces[1:], 1)
-            ]
-            results = [self._part(0, pieces[0], part), *(w.result() for w in waiting)]
+        for own in self.parameters:
+            for parameter in own:
+                parameter.grad = None
+        if self.pool is None and len(batches) == 1:
+            indices, columns = batches[0]
+            total, count, kept = part(self.modules[0], indices, columns)
+            (total / count).backward()
+            return total.detach(), count, [kept]
+        results: list[tuple[Tensor, Tensor, Any]] = []
+        for indices, columns in batches:
+            results += self._one(indices, columns, part)
         total = torch.stack([result[0] for result in results]).sum()
         count = torch.stack([result[1] for result in results]).sum()
-        self._gather(len(results), count)
+        self._gather(count)
         return total, count, [result[2] for result in results]
 
-    def _part(self, place: int, indices: np.ndarray, part: Part) -> tuple[Tensor, Tensor, Any]:
+    def _one(
+        self, indices: np.ndarray, columns: Columns | None, part: Part
+    ) -> list[tuple[Tensor, Tensor, Any]]:
+        if self.pool is None or len(indices) < 2 * len(self.modules):
+            return [self._part(0, indices, columns, part)]
+        pieces = np.array_split(indices, len(self.modules))
+        waiting = [
+            self.pool.submit(self._part, place, piece, None, part)
+            for place, piece in enumerate(pieces[1:], 1)
+        ]
+        return [self._part(0, pieces[0], None, part), *(w.result() for w in waiting)]
+
+    def _part(
+        self, place: int, indices: np.ndarray, columns: Columns | None, part: Part
+    ) -> tuple[Tensor, Tensor, Any]:
         if self.pool is not None:
             torch.set_num_threads(1)
-        module = self.modules[place]
-        for parameter in self.parameters[place]:
-            parameter.grad = None
-        total, count, kept = part(module, indices)
+        total, count, kept = part(self.modules[place], indices, columns)
         total.backward()
         return total.detach(), count.detach(), kept
 
-    def _gather(self, used: int, count: Tensor) -> None:
+    def _gather(self, count: Tensor) -> None:
         """Add the gradients of the replicas and divide by the count of what the loss sums over."""
         first = self.parameters[0]
         live = [p for p in first if p.grad is not None]
         own = [p.grad for p in live if p.grad is not None]
-        for place in range(1, used):
-            pairs = zip(first, self.parameters[place], strict=True)
-            others = [q.grad for p, q in pairs if p.grad is not None and q.grad is not None]
-            torch._foreach_add_(own, others)
+        for others in self.parameters[1:]:
+            pairs = zip(first, others, strict=True)
+            grads = [q.grad for p, q in pairs if p.grad is not None and q.grad is not None]
+            if grads:
+                torch._foreach_add_(own, grads)
         torch._foreach_mul_(own, 1.0 / max(float(count), 1.0))

@@ -41,6 +41,7 @@ class Run:
     folder: Path | None = None
     started: str = ""
     status: str = "running"
+    logs: list[dict[str, float]] = field(default_factory=list, repr=False)
 
     @property
     def epochs(self) -> int:
@@ -54,12 +55,22 @@ class Run:
 
     def record(self, logs: dict[str, float]) -> None:
         """Add the figures of one epoch; on the disk they are one line of ``history.jsonl``."""
+        self.logs.append(dict(logs))
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
         if self.folder is not None:
-            line = json.dumps({k: _json_number(v) for k, v in logs.items()})
             with (self.folder / "history.jsonl").open("a", encoding="utf8") as file:
-                file.write(line + "\n")
+                file.write(_line(logs))
+
+    def rewrite(self, logs: list[dict[str, float]]) -> None:
+        """Take over the figures of the epochs that a checkpoint knows; later ones are undone."""
+        self.logs = [dict(one) for one in logs]
+        self.history = {}
+        for one in logs:
+            for name, value in one.items():
+                self.history.setdefault(name, []).append(value)
+        if self.folder is not None:
+            replace_text(self.folder / "history.jsonl", "".join(map(_line, logs)))
 
     def save(self) -> None:
         """Write the record; without a folder nothing is written."""
@@ -85,8 +96,10 @@ class Run:
             run = cls(**record, folder=folder)
             lines = folder / "history.jsonl"
             for line in lines.read_text(encoding="utf8").splitlines() if lines.exists() else []:
-                for name, value in json.loads(line).items():
-                    run.history.setdefault(name, []).append(math.nan if value is None else value)
+                logs = {k: math.nan if v is None else v for k, v in json.loads(line).items()}
+                run.logs.append(logs)
+                for name, value in logs.items():
+                    run.history.setdefault(name, []).append(value)
         except (OSError, ValueError, TypeError) as error:
             raise DataError(f"Expected a run in {folder}; it cannot be read: {error}.") from error
         return run
@@ -127,6 +140,10 @@ def list_runs(workspace: Workspace | str | Path | None = None) -> list[Run]:
         except DataError:
             continue
     return found
+
+
+def _line(logs: dict[str, float]) -> str:
+    return json.dumps({name: _json_number(value) for name, value in logs.items()}) + "\n"
 
 
 def _json_number(value: Any) -> Any:

@@ -4,74 +4,41 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lepton_ai import optimizers
-from lepton_ai.callbacks.callback import Callback
+from lepton_ai.callbacks.terminate_on_nan import TerminateOnNaN
 from lepton_ai.data.dataset import Dataset
 from lepton_ai.data.encoding import Encoded, encode_inputs, encode_targets, training_order
 from lepton_ai.data.transform import EpochTransforms
 from lepton_ai.errors import ConfigError, TrainingError
 from lepton_ai.layers.layer import penalty
 from lepton_ai.layers.randomness import drawing_from
-from lepton_ai.metrics.metric import Mean, Metric
 from lepton_ai.optimizers import schedules
+from lepton_ai.training import resuming
+from lepton_ai.training.breakdown import Breakdown
+from lepton_ai.training.cost import choose_precision, draws_numbers, replica_count
 from lepton_ai.training.evaluation import evaluate_encoded, warn_of_random_transforms
+from lepton_ai.training.feeding import Batch, Feed, grouped
 from lepton_ai.training.progress import Progress
-from lepton_ai.training.replicas import Replicas, splits_well
+from lepton_ai.training.replicas import Replicas
 from lepton_ai.training.run import Run
-
-
-@dataclass
-class Settings:
-    """How a model is trained.
-
-    Attributes:
-        precision: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 where the processor or
-            card has it and the network was measured to be faster with it.
-        replicas: Threads that share a batch on a processor; ``None`` takes one for each core.
-        average_decay: Decay of a running mean of the weights that is used in the end (EMA);
-            ``None`` keeps the last weights.
-        clip_norm: Largest norm of the gradient; ``None`` does not clip.
-    """
-
-    epochs: int = 1
-    batch_size: int = 32
-    optimizer: Any = "adam"
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    schedule: Any = None
-    clip_norm: float | None = None
-    average_decay: float | None = None
-    precision: str = "auto"
-    replicas: int | None = None
-    verbose: int | str = "auto"
-    callbacks: Sequence[Callback] = field(default_factory=tuple)
-
-    def check(self) -> None:
-        """Refuse what cannot be, with what to type."""
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ConfigError(f"Expected {name} as a whole number above 0; received {value!r}.")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise ConfigError(
-                f"Expected precision 'auto', 'float32' or 'bfloat16'; received {self.precision!r}."
-            )
-        schedules.get(self.schedule)
-        for callback in self.callbacks:
-            if not isinstance(callback, Callback):
-                raise ConfigError(
-                    f"Expected callbacks of lai.callbacks.Callback; received "
-                    f"{type(callback).__name__}."
-                )
+from lepton_ai.training.settings import Settings
+from lepton_ai.training.stepping import Stepper, resolved
+from lepton_ai.training.tally import Average, Tally
+from lepton_ai.training.weights import (
+    carried_of,
+    forget_carried,
+    put_carried,
+    put_tensors,
+    tensors_of,
+)
 
 
 class Trainer:
@@ -82,163 +49,269 @@ class Trainer:
         data: Typed training data.
         validation: Typed validation data, or ``None``.
         settings: How to train.
-        run: The record that is filled.
+        run: The record that is filled; when it has a checkpoint and ``settings.resume`` says so,
+            training goes on from there.
+
+    Attributes:
+        step_number: Steps of the optimiser so far.
+        epoch: The number of the epoch under way, from 0.
+        steps: Steps in an epoch.
+        position: Batches of this epoch that have been worked on.
+        last_loss: Mean loss of the last batch.
+        last_indices: Its examples.
     """
 
     def __init__(
         self, model: Any, data: Dataset, validation: Dataset | None, settings: Settings, run: Run
     ) -> None:
         settings.check()
+        settings = resolved(settings)
         self.model, self.data, self.validation = model, data, validation
         self.settings, self.run, self.seed = settings, run, run.seed
         self.stopped: str | None = None
-        self.step_number = 0
+        self.step_number, self.epoch, self.position = 0, settings.initial_epoch, 0
+        self.last_loss, self.last_indices = math.nan, np.zeros(0, dtype=np.int64)
         self.count = len(data)
         self.encoded = self._encode(data)
         self.checked = self._encode(validation) if validation is not None else None
-        self.inputs = list(model.task.inputs)
         self.penalised = penalty(model) is not None
         self.precision = choose_precision(model, settings.precision)
+        self.replica_count = replica_count(model, self.encoded, settings)
+        self.alone = self.replica_count == 1
+        self.draws = draws_numbers(model)
+        # Statistics of a batch need a batch: a much shorter last one is left out of its epoch.
+        self.least = max(2, settings.batch_size // 4) if self.alone else 0
+        batches = self._batches_in_epoch()
+        self.steps = math.ceil(batches / settings.gradient_accumulation_steps)
+        if settings.steps_per_epoch is not None:
+            self.steps = min(self.steps, settings.steps_per_epoch)
+        self.clock = Breakdown(model.device) if settings.breakdown else None
+        self.schedule = schedules.get(settings.schedule)
 
     def stop(self, reason: str) -> None:
-        """End training after this epoch."""
+        """End training: at once when called after a batch, else after this epoch."""
         self.stopped = reason
+
+    def note(self, text: str) -> None:
+        """Show the user a line."""
+        self.progress.note(text)
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak rate of the first group of parameters; setting it scales all groups."""
+        return self.stepper.peaks[0]
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        first = self.stepper.peaks[0]
+        self.stepper.scale(rate / first if first else 1.0)
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """PyTorch's optimiser."""
+        return self.stepper.optimizer
 
     def _encode(self, data: Dataset) -> Encoded:
         inputs = encode_inputs(self.model.task.inputs, self.model.specs, data.columns)
-        return inputs.merged(encode_targets(self.model.head, self.model.specs, data.columns))
+        encoded = inputs.merged(encode_targets(self.model.head, self.model.specs, data.columns))
+        if "sample_weight" in data.columns:
+            weights = np.asarray(data.columns["sample_weight"], dtype=np.float32)
+            encoded.columns["sample_weight"] = torch.from_numpy(weights)
+        return encoded
+
+    def _order(self, epoch: int) -> Iterator[np.ndarray]:
+        return training_order(
+            self.count, seed=self.seed, epoch=epoch, batch_size=self.settings.batch_size,
+            lengths=self.encoded.lengths(), least=self.least, shuffle=self.settings.shuffle,
+        )  # fmt: skip
+
+    def _batches_in_epoch(self) -> int:
+        if self.encoded.lengths() is None:
+            whole, rest = divmod(self.count, self.settings.batch_size)
+            return whole + (rest > 0 and (rest >= self.least or whole == 0))
+        return sum(1 for _ in self._order(0))
 
     # -- the loop --------------------------------------------------------------------------
 
     def train(self) -> Run:
-        """Train to the end, or until a callback stops it; the run says how it went."""
+        """Train to the end, or until a callback stops it; the run says how it went.
+
+        Raises:
+            TrainingError: The loss is no longer finite, or checkpoints cannot be written.
+            WorkspaceError: Another process is training this run.
+        """
         settings, model = self.settings, self.model
-        chosen = optimizers.get(
-            settings.optimizer, settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.optimizer = chosen.make([p for p in model.parameters() if p.requires_grad])
-        self.schedule = schedules.get(settings.schedule)
-        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.steps = math.ceil(self.count / settings.batch_size)
-        progress = Progress(settings.verbose, total=self.count, epochs=settings.epochs)
+        self.progress = Progress(settings.verbose, total=self.count, epochs=settings.epochs)
+        self.average = Average(model, settings.average_decay) if settings.average_decay else None
+        self.stepper = Stepper(model, settings, self.schedule)
         if self.validation is not None:
             warn_of_random_transforms(self.validation)
-        progress.begin(len(self.validation) if self.validation is not None else None)
-        average = Average(model, settings.average_decay) if settings.average_decay else None
-        started = time.perf_counter()
-        for callback in settings.callbacks:
-            callback.on_train_begin(self)
-        count = self._replica_count()
-        self.alone = count == 1
-        # Statistics of a batch need a batch: a much shorter last one is left out of its epoch.
-        self.least = 0 if count > 1 else max(2, settings.batch_size // 4)
-        with torch.random.fork_rng(), Replicas(model, count) as replicas:
-            for epoch in range(settings.epochs):
-                self._epoch(epoch, replicas, progress, average)
-                if self.stopped:
-                    break
-        if average is not None:
-            average.keep()
-        for callback in settings.callbacks:
-            callback.on_train_end(self)
-        if self.stopped:
-            progress.note(f"Stopped: {self.stopped}.")
-        self.run.metrics["seconds"] = round(time.perf_counter() - started, 3)
+        with ExitStack() as stack:
+            self.saver = stack.enter_context(resuming.Saver(self))
+            stack.enter_context(torch.random.fork_rng())
+            self.replicas = stack.enter_context(Replicas(model, self.replica_count))
+            self.progress.begin(len(self.validation) if self.validation is not None else None)
+            started = time.perf_counter()
+            for callback in settings.callbacks:
+                callback.on_train_begin(self)
+            spent = self.saver.restore()
+            while self.epoch < settings.epochs and not self.stopped:
+                self._epoch()
+            self.saver.last()
+            self._finish(time.perf_counter() - started + spent)
         self.run.status = "finished"
         self.run.save()
-        model.eval()
         return self.run
 
-    def _replica_count(self) -> int:
-        wanted = self.settings.replicas
-        if next(self.model.parameters()).device.type != "cpu" or self.model.head.joint:
-            return 1
-        if not splits_well(self.model):
-            return 1
-        count = wanted if wanted is not None else torch.get_num_threads()
-        return max(1, min(count, self.settings.batch_size // 8))
+    def _finish(self, seconds: float) -> None:
+        self.stepper.for_evaluation()
+        if self.average is not None:
+            self.average.keep()
+        for callback in self.settings.callbacks:
+            callback.on_train_end(self)
+        if self.stopped:
+            self.progress.note(f"Stopped: {self.stopped}.")
+        if self.clock is not None:
+            self.run.metrics["breakdown"] = self.clock.shares()
+            for line in self.clock.lines():
+                self.progress.note(line)
+        self.run.metrics["seconds"] = round(seconds, 3)
+        self.model.eval()
 
-    def _epoch(
-        self, epoch: int, replicas: Replicas, progress: Progress, average: Average | None
-    ) -> None:
-        settings = self.settings
-        for callback in settings.callbacks:
-            callback.on_epoch_begin(self, epoch)
-        progress.epoch(epoch)
-        replicas.train()
-        transforms = self._transforms(self.data, epoch)
-        tally = Tally(self.model.task.metrics())
-        order = training_order(
-            self.count, seed=self.seed, epoch=epoch, batch_size=settings.batch_size,
-            lengths=self.encoded.lengths(), least=self.least,
-        )  # fmt: skip
-        done = 0
-        for indices in order:
-            self._set_rate()
-            total, count, parts = replicas.step(indices, self._part(transforms, tally))
-            self._update(replicas)
-            if average is not None:
-                average.update()
-            tally.add(total, count, parts)
-            done += len(indices)
-            self.step_number += 1
+    def _epoch(self) -> None:
+        settings, epoch = self.settings, self.epoch
+        if not self.saver.tally_restored:
+            self.tally = Tally(self.model.task.metrics())
             for callback in settings.callbacks:
-                callback.on_batch_end(self, self.step_number - 1)
-            if progress.due:
-                progress.step(done, tally.logs())
-        logs = tally.logs()
-        if not math.isfinite(logs["loss"]):
-            self.run.status = "failed"
-            self.run.save()
-            raise TrainingError(
-                f"Expected a finite loss; it is {logs['loss']} in epoch {epoch + 1}. Try a lower "
-                "learning_rate, clip_norm=1.0, or precision='float32'."
-            )
-        logs |= self._validate(average)
-        progress.end(self.steps, logs)
-        self.run.record(logs)
-        for callback in settings.callbacks:
-            callback.on_epoch_end(self, epoch, logs)
+                callback.on_epoch_begin(self, epoch)
+            forget_carried(self.model)
+        self.saver.tally_restored = False
+        self.progress.epoch(epoch)
+        self.replicas.train()
+        self.stepper.for_training()
+        self.saver.remember()
+        self.feed = Feed(
+            self.encoded, self._transforms(self.data, epoch), self.model.device, self.clock
+        )
+        done = self.position * settings.batch_size
+        for batches in self._groups():
+            self._step(batches)
+            done += sum(len(indices) for indices, _ in batches)
+            if self.progress.due:
+                self.progress.step(min(done, self.count), self.tally.logs())
+            if self.stopped:
+                break
+            if self.position < self.steps * settings.gradient_accumulation_steps:
+                self.saver.step_done()  # at the end of an epoch its validation comes first
+        self._end_epoch()
 
-    def _part(self, transforms: EpochTransforms | None, tally: Tally) -> Any:
+    def _groups(self) -> Iterator[list[Batch]]:
+        """The batches of each step that is still to be done in this epoch."""
+        together = self.settings.gradient_accumulation_steps
+        wanted = self.steps * together
+        order = islice(self._order(self.epoch), self.position, wanted)
+        if self.clock is not None:
+            self.clock.start()
+        if self.alone:
+            return grouped(self.feed.blocks(order, self.settings.batch_size), together)
+        return grouped(((indices, None) for indices in order), together)
+
+    def _step(self, batches: list[Batch]) -> None:
+        self.stepper.set_rate(self.step_number, self.steps * self.settings.epochs)
+        total, count, parts = self.replicas.step(batches, self._part)
+        self.last_loss = float(total) / max(float(count), 1.0)
+        self.last_indices = batches[0][0] if len(batches) == 1 else _joined(batches)
+        if not math.isfinite(self.last_loss):
+            self._diverged()
+            return
+        clock = self.clock
+        if clock is not None:
+            clock.mark("backward")
+        self.stepper.step(self.replicas.parameters[0])
+        if self.average is not None:
+            self.average.update()
+        if clock is not None:
+            clock.mark("optimizer")
+        self.tally.add(total, count, parts)
+        if clock is not None:
+            clock.mark("metrics")
+        self.step_number += 1
+        self.position += len(batches)
+        for callback in self.settings.callbacks:
+            callback.on_batch_end(self, self.step_number - 1)
+        if clock is not None:
+            clock.mark("callbacks")
+
+    def _part(
+        self, module: nn.Module, indices: np.ndarray, columns: dict[str, Tensor] | None
+    ) -> tuple[Tensor, Tensor, Any]:
         """What each replica does with its part of a batch."""
-        model, seed, step = self.model, self.seed, self.step_number
+        columns = self.feed.batch(indices) if columns is None else columns
+        with self._drawing(indices), self._autocast():
+            outputs = module(columns, columns)
+        sums, counts = cast("Any", module).head.loss(outputs, columns)
+        if self.penalised:
+            sums = sums + penalty(module) * counts
+        if "sample_weight" in columns:
+            sums = sums * columns["sample_weight"]
+        with torch.no_grad():
+            kept = self.tally.measured(module.head, outputs, columns)
+        if self.clock is not None and module is self.model:
+            self.clock.mark("forward")
+        return sums.sum(), counts.sum(), kept
 
-        def part(module: nn.Module, indices: np.ndarray) -> tuple[Tensor, Tensor, Any]:
-            columns = self.encoded.batch(indices)
-            if transforms is not None:
-                columns = transforms(columns, torch.from_numpy(indices))
-            columns = {name: value.to(model.device) for name, value in columns.items()}
-            generator = torch.Generator(model.device)
-            draw = hash((seed, step, int(indices[0]))) & 0x7FFFFFFFFFFFFFFF
-            generator.manual_seed(draw)
-            if self.alone:
-                torch.manual_seed(draw)  # for modules that draw from torch's own generator
-            with drawing_from(generator), self._autocast():
-                outputs = module(columns, columns)
-            sums, counts = cast("Any", module).head.loss(outputs, columns)
-            if self.penalised:
-                sums = sums + penalty(module) * counts
-            with torch.no_grad():
-                kept = tally.measured(module.head, outputs, columns)
-            return sums.sum(), counts.sum(), kept
-
-        return part
+    def _drawing(self, indices: np.ndarray) -> Any:
+        """The random numbers of a part of a batch: from seed, step and examples only."""
+        if not self.draws:
+            return nullcontext()
+        draw = hash((self.seed, self.step_number, int(indices[0]))) & 0x7FFFFFFFFFFFFFFF
+        if self.alone:
+            _seed_global(draw, self.model.device)  # for modules that draw from torch's own
+        return drawing_from(torch.Generator(self.model.device).manual_seed(draw))
 
     def _autocast(self) -> Any:
         if self.precision == "bfloat16":
             return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def _set_rate(self) -> None:
-        share = self.schedule(self.step_number / max(self.steps * self.settings.epochs, 1))
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * share
+    def _diverged(self) -> None:
+        """Put the last good weights back and say which batch it was, and why.
 
-    def _update(self, replicas: Replicas) -> None:
-        if self.settings.clip_norm:
-            nn.utils.clip_grad_norm_(replicas.parameters[0], self.settings.clip_norm, foreach=True)
-        self.optimizer.step()
+        Raises:
+            TrainingError: Unless a callback asks for a quiet end (``TerminateOnNaN``).
+        """
+        shown = ", ".join(str(int(i)) for i in self.last_indices[:8])
+        more = ", ..." if len(self.last_indices) > 8 else ""
+        what = (
+            f"the loss is {self.last_loss} in step {self.step_number + 1} (epoch "
+            f"{self.epoch + 1}, examples {shown}{more})"
+        )
+        quiet = any(isinstance(callback, TerminateOnNaN) for callback in self.settings.callbacks)
+        why = "" if quiet else resuming.explain_divergence(self)
+        self.saver.roll_back()
+        if quiet:
+            self.stop(f"{what}; the weights are those from the beginning of this epoch")
+            return
+        self.run.status = "failed"
+        self.run.save()
+        raise TrainingError(
+            f"Expected a finite loss; {what}. {why} The model has the weights from the beginning "
+            "of this epoch again."
+        )
+
+    def _end_epoch(self) -> None:
+        settings = self.settings
+        logs = self.tally.logs()
+        wanted = (self.epoch + 1) % settings.validation_freq == 0
+        if wanted or self.epoch + 1 == settings.epochs or self.stopped:
+            logs |= self._validate()
+        self.progress.end(self.steps, logs)
+        self.run.record(logs)
+        for callback in settings.callbacks:
+            callback.on_epoch_end(self, self.epoch, logs)
+        self.epoch, self.position = self.epoch + 1, 0
+        if self.epoch < settings.epochs and not self.stopped:
+            self.saver.epoch_done()
 
     def _transforms(self, data: Dataset, epoch: int) -> EpochTransforms | None:
         if not data.transforms:
@@ -248,89 +321,67 @@ class Trainer:
             data.transforms, fields, count=len(data), seed=self.seed, epoch=epoch
         )
 
-    def _validate(self, average: Average | None) -> dict[str, float]:
+    def _validate(self) -> dict[str, float]:
         if self.checked is None or self.validation is None:
             return {}
-        with average.swapped() if average is not None else nullcontext():
+        self.stepper.for_evaluation()
+        with self.average.swapped() if self.average is not None else nullcontext():
             figures = evaluate_encoded(
                 self.model, self.checked, transforms=self._transforms(self.validation, -1)
             )
+        self.stepper.for_training()
         return {f"val_{name}": value for name, value in figures.items()}
 
+    # -- state -----------------------------------------------------------------------------
 
-class Tally:
-    """Loss and metrics of the training batches of one epoch."""
+    def state(self) -> dict[str, Any]:
+        """Everything on which the rest of the training depends, at the edge of a step."""
+        return {
+            "step": self.step_number, "epoch": self.epoch, "position": self.position,
+            "model": tensors_of(self.model), "carried": carried_of(self.model),
+            "stepper": self.stepper.state(),
+            "average": self.average.state() if self.average is not None else None,
+            "tally": self.tally.state() if self.position else None,
+            "history": self.run.logs,
+            "callbacks": [[type(c).__name__, c.state()] for c in self.settings.callbacks],
+            "random": resuming.random_state(), "stopped": self.stopped,
+        }  # fmt: skip
 
-    def __init__(self, metrics: dict[str, Metric]) -> None:
-        self.metrics = {n: m for n, m in metrics.items() if m.while_training}
-        self.loss = Mean()
-
-    def measured(self, head: Any, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Any:
-        """Predicted and expected values, once for each kind that the metrics want."""
-        wanted = dict.fromkeys(metric.wants for metric in self.metrics.values())
-        return {want: head.measured(outputs, targets, want) for want in wanted}
-
-    def add(self, total: Tensor, count: Tensor, parts: Sequence[Any]) -> None:
-        """Add one batch."""
-        self.loss.update(total, count)
-        for kept in parts:
-            for metric in self.metrics.values():
-                metric.update(*kept[metric.wants])
-
-    def logs(self) -> dict[str, float]:
-        """The figures so far."""
-        return {"loss": self.loss.compute(), **{n: m.compute() for n, m in self.metrics.items()}}
-
-
-class Average:
-    """A running mean of the weights (EMA), which is often better than the last weights."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        floats = [b for b in model.buffers() if b.is_floating_point()]
-        self.live = [p for p in model.parameters() if p.requires_grad] + floats
-        self.mean = [p.detach().clone() for p in self.live]
-        self.decay, self.steps = decay, 0
-
-    @torch.no_grad()
-    def update(self) -> None:
-        """Follow the weights; early on the mean forgets faster."""
-        self.steps += 1
-        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.mean, [p.detach() for p in self.live], 1 - decay)
-
-    @torch.no_grad()
-    def keep(self) -> None:
-        """Put the mean into the model."""
-        torch._foreach_copy_([p.detach() for p in self.live], self.mean)
-
-    def swapped(self) -> Any:
-        """The mean in the model while a block runs."""
-        from contextlib import contextmanager
-
-        @contextmanager
-        def swap() -> Any:
-            with torch.no_grad():
-                kept = [p.detach().clone() for p in self.live]
-                self.keep()
-            try:
-                yield
-            finally:
-                with torch.no_grad():
-                    torch._foreach_copy_([p.detach() for p in self.live], kept)
-
-        return swap()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what :meth:`state` gave; ``on_train_begin`` of the callbacks was called."""
+        names = [type(callback).__name__ for callback in self.settings.callbacks]
+        kept = [name for name, _ in state["callbacks"]]
+        if names != kept and self.settings.resume != "close":
+            raise ConfigError(
+                f"Expected the callbacks {', '.join(kept) or '(none)'} to go on exactly; received "
+                f"{', '.join(names) or '(none)'}. Give the same ones, or resume='close'."
+            )
+        put_tensors(self.model, state["model"])
+        put_carried(self.model, state["carried"])
+        self.stepper.restore(state["stepper"])
+        if self.average is not None and state["average"] is not None:
+            self.average.restore(state["average"])
+        self.step_number, self.epoch = state["step"], state["epoch"]
+        self.position, self.stopped = state["position"], state["stopped"]
+        if state["tally"] is not None:
+            self.tally = Tally(self.model.task.metrics())
+            self.tally.restore(state["tally"])
+            self.saver.tally_restored = True
+        self.run.rewrite(state["history"])
+        for callback, (name, kept_state) in zip(
+            self.settings.callbacks, state["callbacks"], strict=False
+        ):
+            if type(callback).__name__ == name:
+                callback.restore(kept_state)
+        resuming.set_random_state(state["random"])
 
 
-def choose_precision(model: Any, wish: str) -> str:
-    """``"bfloat16"`` or ``"float32"``."""
-    if wish != "auto":
-        return wish
-    if not getattr(model.network, "prefers_bfloat16", False):
-        return "float32"
-    device = model.device
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    fast = device.type == "cpu" and (
-        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    )
-    return "bfloat16" if fast else "float32"
+def _joined(batches: Sequence[Batch]) -> np.ndarray:
+    return np.concatenate([indices for indices, _ in batches])
+
+
+def _seed_global(draw: int, device: torch.device) -> None:
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(draw)
+    else:
+        torch.manual_seed(draw)

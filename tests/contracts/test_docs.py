@@ -292,6 +292,8 @@ def test_the_blocks_of_a_page_run(page: Path, place: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore:.*random transforms:lepton_ai.errors.LeptonWarning")
+@pytest.mark.filterwarnings("ignore:.*non-interactive.*:UserWarning")
 @pytest.mark.parametrize("page", LONG, ids=name_of)
 def test_the_long_blocks_of_a_page_run_too(page: Path, place: Path, data_home: Path) -> None:
     import matplotlib.pyplot as plt

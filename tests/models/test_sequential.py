@@ -190,3 +190,29 @@ def test_shapes_that_do_not_fit_say_what_to_type() -> None:
         other.fit(x / 255.0, y + 3, epochs=1, verbose=0)
     with pytest.raises(lai.errors.LeptonError, match="with a task; this one has none"):
         network().fit(x, y)
+
+
+def test_clips_of_five_axes() -> None:
+    clips = np.random.default_rng(0).random((12, 4, 6, 6, 2)).astype("float32")
+    model = lai.models.Sequential([
+        layers.Conv3D(3, 2, activation="relu", input_shape=(4, 6, 6, 2)), layers.MaxPooling3D(),
+        layers.Flatten(), layers.Dense(2, activation="softmax"),
+    ])  # fmt: skip
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+    model.fit(clips, np.arange(12) % 2, epochs=1, verbose=0)
+    assert model.predict(clips).shape == (12, 2)
+
+
+def test_a_number_of_a_data_set_is_answered_in_its_own_unit() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype("float32")
+    price = x @ [30.0, -10.0, 5.0] + 400
+    data = lai.Dataset({"x": x, "price": price})
+    model = lai.models.Sequential(
+        [layers.Dense(1, bias_initializer={"name": "constant", "value": 400.0})]
+    )
+    model.compile(optimizer=lai.optimizers.Adam(0.5), loss="mse", metrics=["mae"])
+    model.fit(data, epochs=15, batch_size=50, seed=0, verbose=0)
+    found = model.predict(data)["price"]
+    assert np.abs(found - price).mean() == pytest.approx(model.evaluate(data)[1], rel=1e-2)
+    assert np.abs(found - price).mean() < 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +12,7 @@ from lepton_ai.errors import ConfigError
 from lepton_ai.metrics.classification import Accuracy, LogLoss
 from lepton_ai.optimization.budget import Budget, seconds
 from lepton_ai.optimization.comparing import drop
-from lepton_ai.optimization.measuring import race, torch_threads
+from lepton_ai.optimization.measuring import Plan, race, torch_threads
 from lepton_ai.optimization.step import first_line
 
 
@@ -26,14 +27,30 @@ def test_a_race_calls_both_alike_and_tells_which_is_faster():
         calls["quick"] += 1
         time.sleep(0.0005)
 
-    original, other = race(slow, quick, [1, 2, 3], batch_size=4, seconds=0.1)
-    assert calls["slow"] == calls["quick"]
-    assert other.speedup > 2
-    assert original.speedup == 1
-    assert other.original == original.median
-    assert other.per_second == pytest.approx(4000 / other.median)
-    assert other.p95 >= other.median
-    assert other.rounds >= 7
+    plan = Plan(3, True, 9, 0.2)
+    timing = race(slow, quick, [1, 2, 3], batch_size=4, plan=plan, rng=np.random.default_rng(0))
+    assert calls["slow"] == calls["quick"] >= 3 + 9 * 4
+    assert timing.speedup > 2
+    assert timing.low <= timing.speedup <= timing.high
+    assert timing.original > timing.median
+    assert timing.per_second == pytest.approx(4000 / timing.median)
+    assert timing.p95 >= timing.median
+    assert timing.rounds == 9
+
+
+def test_sleeping_is_no_work():
+    def sleeping(value):
+        time.sleep(0.003)
+
+    def working(value):
+        begin = time.process_time()
+        while time.process_time() - begin < 0.0015:
+            pass
+
+    plan = Plan(1, False, 9, 0.05)
+    timing = race(sleeping, working, [0], batch_size=1, plan=plan, rng=np.random.default_rng(0))
+    assert timing.original_cpu < 1.0 < 1.4 < timing.cpu
+    assert timing.cpu_speedup < 0.7
 
 
 @pytest.mark.parametrize(
@@ -67,6 +84,9 @@ def test_threads_come_back():
     before = torch.get_num_threads()
     with torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with pytest.raises(ZeroDivisionError), torch_threads(before + 1):
+        raise ZeroDivisionError
     assert torch.get_num_threads() == before
 
 

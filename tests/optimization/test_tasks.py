@@ -22,7 +22,8 @@ def bound(name: str) -> tuple[lai.Model, lai.Dataset]:
 
 
 @pytest.mark.parametrize("name", registry.names("tasks"))
-def test_every_task_can_be_optimised(name):
+def test_every_task_can_be_optimised(name, ticks):
+    ticks.costs = {"network": (100.0, 100.0), "onnxruntime": (50.0, 50.0)}  # few rounds will do
     model, data = bound(name)
     got = lai.optimize(
         model, data=data, steps=["onnxruntime"], batch_sizes=(1,), budget="40s", verbose=0
@@ -31,7 +32,7 @@ def test_every_task_can_be_optimised(name):
     if name in NOT_YET:
         assert candidate.verdict == "failed", f"{name} works now: take it out of NOT_YET"
         return
-    assert candidate.verdict in ("chosen", "refused"), candidate.reason
+    assert candidate.verdict == "chosen", candidate.reason
     assert candidate.agreement >= 0.99, candidate.reason
     assert candidate.difference < 1e-3
-    assert got is model or got.engine is not None
+    assert got.engine is not None

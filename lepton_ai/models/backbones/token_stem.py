@@ -92,6 +92,9 @@ class NgramBag(nn.Module):
 
     place: Tensor
     importance: Tensor
+    learning_rate_scale = 0.5
+    weight_decay_scale = 200.0
+    """A row is met by few examples: without a strong decay it learns them by heart."""
 
     def __init__(
         self, spec: Spec, *, width: int = 32, orders: int = 3, dropout: float = 0.3
