@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from lepton_ai.data.column import items, take
 from lepton_ai.data.field import Field, Spec
 from lepton_ai.data.fields.label import Label
 from lepton_ai.data.fields.text import Text
@@ -60,7 +61,9 @@ class TextClassification(Task):
         """Some rounds of about 250 steps each; more learns rare n-grams by heart."""
         count = len(data) if data is not None else 6000
         batch_size = 2 ** round(math.log2(min(128, max(16, count / 250))))
-        epochs = 6 if count >= 1000 else 20
+        # With more classes each has fewer examples, and is learned in more rounds.
+        several = count > 0 and data is not None and _several(data[self.target])
+        epochs = 20 if count < 1000 else 8 if several else 6
         return {**self.recipe, "batch_size": batch_size, "epochs": epochs}
 
     def metrics(self) -> dict[str, Metric]:
@@ -73,3 +76,9 @@ class TextClassification(Task):
     @classmethod
     def example(cls) -> TextClassification:
         return cls(["bad", "good"])
+
+
+def _several(column: Any) -> bool:
+    """Whether there are more than two classes, as far as the first examples tell."""
+    first = range(min(len(column), 500))
+    return len({str(value) for value in items(take(column, first))}) > 2
