@@ -35,6 +35,9 @@ def fit(
     ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Size of the steps.")] = None,
     gate: Annotated[bool, typer.Option(help="Stop data that fails the quality gate.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the same command was interrupted.")
+    ] = False,
     out: Annotated[
         str | None,
         typer.Option("--out", metavar="FOLDER", help="Where to save the model."),
@@ -53,6 +56,7 @@ def fit(
         "epochs": epochs,
         "seed": seed,
         "gate": gate,
+        **({"resume": True} if resume else {}),
     }
     settings = {"batch_size": batch_size, "optimizer": optimizer, "learning_rate": learning_rate}
     given |= {name: value for name, value in settings.items() if value is not None}

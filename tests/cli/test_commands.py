@@ -243,3 +243,31 @@ def test_an_error_that_nobody_foresaw_is_a_line_too(monkeypatch):
     assert "the disk is on fire" in result.stderr
     assert "--debug" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_interrupted_fit_goes_on(place, tmp_path, monkeypatch):
+    from lepton_ai.training import resuming
+    from lepton_ai.training.trainer import Trainer
+
+    monkeypatch.setattr(resuming, "SECONDS_BETWEEN", 0.0)
+    asked = ["fit", place / "houses.csv", "--epochs", "3"]
+    whole = document(*asked, "--workspace", tmp_path / "whole")
+    ending = Trainer._end_epoch
+
+    def interrupted(self):
+        ending(self)
+        if self.epoch == 2:
+            self.saver.keeper.finish()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "_end_epoch", interrupted)
+        assert (
+            CliRunner()
+            .invoke(app, [str(one) for one in (*asked, "--workspace", tmp_path / "cut")])
+            .exit_code
+        )
+    again = document(*asked, "--workspace", tmp_path / "cut", "--resume")
+    assert len(list((tmp_path / "cut" / "runs").iterdir())) == 1
+    first, second = (lai.load(one["model"]).state_dict() for one in (whole, again))
+    assert all((first[name] == second[name]).all() for name in first)
