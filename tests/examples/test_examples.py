@@ -228,9 +228,11 @@ def test_the_articles_network_reaches_its_target(
 
 @pytest.mark.long
 @pytest.mark.data
-def test_the_notebook_runs_whole(data_home: Path, tmp_path: Path) -> None:
+def test_the_notebook_runs_whole(data_home: Path, tmp_path: Path, monkeypatch) -> None:
     import nbformat
     from nbclient import NotebookClient
+
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # a notebook has its own
 
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(
